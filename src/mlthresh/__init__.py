@@ -1,0 +1,96 @@
+"""Thresholds, losses, weights and samplers for multi-label learning on rare classes.
+
+Public names are imported on first use, so ``import mlthresh`` loads neither torch nor
+scikit-learn nor Matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlthresh.deploy import ThresholdedModel as ThresholdedModel
+    from mlthresh.deploy import load_model as load_model
+    from mlthresh.deploy import save_model as save_model
+    from mlthresh.exceptions import FileFormatError as FileFormatError
+    from mlthresh.exceptions import InfeasibleError as InfeasibleError
+    from mlthresh.exceptions import InputError as InputError
+    from mlthresh.exceptions import MlthreshError as MlthreshError
+    from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
+    from mlthresh.losses import FocalLossWithPosWeight as FocalLossWithPosWeight
+    from mlthresh.losses import focal_loss_with_pos_weight as focal_loss_with_pos_weight
+    from mlthresh.metrics import MultilabelReport as MultilabelReport
+    from mlthresh.metrics import multilabel_report as multilabel_report
+    from mlthresh.objectives import Objective as Objective
+    from mlthresh.objectives import cost as cost
+    from mlthresh.objectives import fbeta as fbeta
+    from mlthresh.param_groups import discriminative_param_groups as discriminative_param_groups
+    from mlthresh.param_groups import ratio_cosine_schedule as ratio_cosine_schedule
+    from mlthresh.posterior import FocalPosterior as FocalPosterior
+    from mlthresh.posterior import focal_posterior as focal_posterior
+    from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
+    from mlthresh.samplers import RarestClassSampler as RarestClassSampler
+    from mlthresh.threshold_set import ThresholdSet as ThresholdSet
+    from mlthresh.thresholds import SearchOptions as SearchOptions
+    from mlthresh.thresholds import ThresholdSearch as ThresholdSearch
+    from mlthresh.thresholds import find_optimal_thresholds as find_optimal_thresholds
+    from mlthresh.weights import ClassCounts as ClassCounts
+    from mlthresh.weights import clamp_pos_weight as clamp_pos_weight
+    from mlthresh.weights import compute_pos_weight as compute_pos_weight
+    from mlthresh.weights import count_classes as count_classes
+    from mlthresh.weights import drop_rare_classes as drop_rare_classes
+    from mlthresh.weights import effective_number_weights as effective_number_weights
+    from mlthresh.weights import rarest_class_weights as rarest_class_weights
+
+__version__ = "0.1.0.dev0"
+
+# The module that defines each public name.
+_MODULE_OF = {
+    "ClassCounts": "weights",
+    "FileFormatError": "exceptions",
+    "FocalLossWithPosWeight": "losses",
+    "FocalPosterior": "posterior",
+    "InfeasibleError": "exceptions",
+    "InputError": "exceptions",
+    "MlthreshError": "exceptions",
+    "MlthreshWarning": "exceptions",
+    "MultilabelReport": "metrics",
+    "Objective": "objectives",
+    "RarestClassSampler": "samplers",
+    "SearchOptions": "thresholds",
+    "ThresholdSearch": "thresholds",
+    "ThresholdSet": "threshold_set",
+    "ThresholdedModel": "deploy",
+    "clamp_pos_weight": "weights",
+    "compute_pos_weight": "weights",
+    "cost": "objectives",
+    "count_classes": "weights",
+    "discriminative_param_groups": "param_groups",
+    "drop_rare_classes": "weights",
+    "effective_number_weights": "weights",
+    "fbeta": "objectives",
+    "find_optimal_thresholds": "thresholds",
+    "focal_loss_with_pos_weight": "losses",
+    "focal_posterior": "posterior",
+    "focal_posterior_logits": "posterior",
+    "load_model": "deploy",
+    "multilabel_report": "metrics",
+    "rarest_class_weights": "weights",
+    "ratio_cosine_schedule": "param_groups",
+    "save_model": "deploy",
+}
+
+__all__ = ["__version__", *sorted(_MODULE_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'mlthresh' has no attribute {name!r}")
+    value = getattr(import_module(f"mlthresh.{_MODULE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,214 @@
+"""Validation of what users pass: arrays, tensors and data frames become checked NumPy arrays.
+
+Tensors and frames are recognised through `sys.modules`, so nothing is imported for a user who
+does not use it. Checks run over blocks of rows and make no copy of the whole input.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from mlthresh.exceptions import InputError
+
+__all__ = [
+    "FloatArray",
+    "as_groups",
+    "as_labels",
+    "as_sample_weight",
+    "as_scores",
+    "convert_like",
+    "is_tensor",
+    "matched_class_names",
+    "per_class",
+    "to_numpy",
+]
+
+FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
+
+_BLOCK_ELEMENTS = 1 << 18  # a block's temporaries stay within the processor's cache
+
+
+def is_tensor(value: object) -> bool:
+    """Tell whether `value` is a torch tensor, without importing torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)
+
+
+def _is_frame(value: object) -> bool:
+    """Tell whether `value` is a pandas or polars data frame, without importing either."""
+    return hasattr(value, "columns") and hasattr(value, "to_numpy")
+
+
+def to_numpy(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
+    """Return `value` as a NumPy array, and its column names where it is a frame."""
+    if isinstance(value, np.ndarray):
+        return value, None
+    if is_tensor(value):
+        tensor = value.detach().cpu()
+        torch = sys.modules["torch"]
+        if tensor.dtype == torch.bfloat16:  # NumPy has no such type; float32 holds each value
+            tensor = tensor.float()
+        return tensor.numpy(), None
+    if _is_frame(value):
+        columns = tuple(value.columns)
+        named = all(isinstance(column, str) for column in columns)  # pandas counts unnamed ones
+        return np.asarray(value.to_numpy()), columns if named else None
+    try:
+        return np.asarray(value), None
+    except ValueError as error:  # ragged lists
+        raise InputError(f"{name} must be a rectangular array: {error}") from error
+
+
+def convert_like(array: npt.NDArray[Any], template: Any) -> Any:
+    """Return `array` as the template's kind: a tensor on its device, or a frame with its labels."""
+    if is_tensor(template):
+        return sys.modules["torch"].as_tensor(array, device=template.device)
+    if _is_frame(template):
+        # pandas keeps its index too; a polars frame has none.
+        labels = {"index": template.index} if hasattr(template, "index") else {}
+        columns = {"columns" if labels else "schema": list(template.columns)}
+        return type(template)(array, **labels, **columns)
+    return array
+
+
+def _row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    step = max(1, _BLOCK_ELEMENTS // max(1, n_columns))
+    return (slice(start, start + step) for start in range(0, n_rows, step))
+
+
+def _as_matrix(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
+    array, columns = to_numpy(value, name)
+    if array.ndim != 2:
+        hint = "; pass a single class as a column, x[:, None]" if array.ndim == 1 else ""
+        raise InputError(
+            f"{name} must have shape (n_samples, n_classes), got shape {array.shape}{hint}"
+        )
+    if array.shape[1] == 0:
+        raise InputError(f"{name} has no columns: shape {array.shape}")
+    if array.dtype == object:  # a frame with mixed columns
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{name} must be numeric, got dtype object: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be boolean, integer or float, got dtype {array.dtype}")
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    return array, columns
+
+
+def _where(name: str, row: int, column: int, columns: tuple[str, ...] | None) -> str:
+    label = f" ({columns[column]!r})" if columns else ""
+    return f"{name}[{row}, {column}]{label}"
+
+
+def as_labels(labels: Any, name: str = "labels") -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
+    """Return a matrix whose entries are 0, 1 or (floats only) NaN, and a frame's column names.
+
+    The data type is kept, so that no copy is made.
+    """
+    array, columns = _as_matrix(labels, name)
+    if array.dtype == bool:
+        return array, columns
+    for rows in _row_blocks(*array.shape):
+        block = array[rows]
+        bad = (block != 0) & (block != 1)
+        if not bad.any():
+            continue
+        if array.dtype.kind == "f":
+            bad &= ~np.isnan(block)
+        if bad.any():
+            row, column = (int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                f"{_where(name, rows.start + row, column, columns)} is {block[row, column]}; "
+                "a label is 0, 1 or NaN (missing)"
+            )
+    return array, columns
+
+
+def as_scores(
+    scores: Any, shape: tuple[int, ...] | None = None, name: str = "y_score"
+) -> tuple[FloatArray, tuple[str, ...] | None]:
+    """Return a matrix of finite float32 or float64 scores, and a frame's column names."""
+    array, columns = _as_matrix(scores, name)
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    if shape is not None and array.shape != shape:
+        raise InputError(f"{name} has shape {array.shape}, but the labels have shape {shape}")
+    for rows in _row_blocks(*array.shape):
+        block = array[rows]
+        if not np.isfinite(block).all():
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
+            raise InputError(
+                f"{_where(name, rows.start + row, column, columns)} is {block[row, column]}; "
+                "scores must be finite"
+            )
+    return array, columns
+
+
+def as_sample_weight(
+    sample_weight: Any, n_samples: int, name: str = "sample_weight"
+) -> npt.NDArray[np.float64] | None:
+    """Return non-negative finite weights of shape (n_samples,), or None for equal weights."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(to_numpy(sample_weight, name)[0], dtype=np.float64)
+    if weight.shape != (n_samples,):
+        raise InputError(f"{name} must have shape ({n_samples},), got {weight.shape}")
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise InputError(f"{name}[{row}] is {weight[row]}; weights are finite and not negative")
+    if n_samples and not weight.any():
+        raise InputError(f"{name} is zero in every row; some row must count")
+    return weight
+
+
+def as_groups(groups: Any, n_samples: int, name: str = "groups") -> npt.NDArray[np.intp] | None:
+    """Return group codes 0, 1, ... of shape (n_samples,), or None where each row is its own."""
+    if groups is None:
+        return None
+    array = to_numpy(groups, name)[0]
+    if array.shape != (n_samples,):
+        raise InputError(f"{name} must have shape ({n_samples},), got {array.shape}")
+    return np.unique(array, return_inverse=True)[1]
+
+
+def matched_class_names(
+    n_classes: int,
+    class_names: Sequence[str] | None,
+    *columns: tuple[str, ...] | None,
+) -> tuple[str, ...] | None:
+    """Return the one set of class names that all sources agree on, or None without any."""
+    found: tuple[str, ...] | None = None
+    given = None if class_names is None else tuple(str(name) for name in class_names)
+    for names in (given, *columns):
+        if names is None:
+            continue
+        if len(names) != n_classes:
+            raise InputError(f"got {len(names)} class names for {n_classes} classes: {names}")
+        if len(set(names)) != n_classes:
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise InputError(f"class names must be unique; these occur more than once: {twice}")
+        if found is not None and names != found:
+            column = next(i for i in range(n_classes) if names[i] != found[i])
+            raise InputError(
+                f"class names disagree at column {column}: {found[column]!r} and {names[column]!r}"
+            )
+        found = names
+    return found
+
+
+def per_class(value: Any, n_classes: int, name: str) -> npt.NDArray[np.float64]:
+    """Broadcast a number or one number per class to shape (n_classes,); NaN raises."""
+    array = np.asarray(to_numpy(value, name)[0], dtype=np.float64)
+    if array.shape not in ((), (n_classes,)):
+        raise InputError(f"{name} must be a number or have shape ({n_classes},), got {array.shape}")
+    if np.isnan(array).any():
+        raise InputError(f"{name} must not be NaN, got {value!r}")
+    return np.broadcast_to(array, (n_classes,))

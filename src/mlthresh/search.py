@@ -1,0 +1,101 @@
+"""The search for one class's threshold."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mlthresh._arrays import FloatArray
+from mlthresh.constraints import Constraints
+from mlthresh.counts import CountArray, Counts, SortedClass
+from mlthresh.objectives import Objective
+
+__all__ = ["Choice", "search_exact", "search_grid"]
+
+
+class Choice(NamedTuple):
+    """A threshold, what it reaches, and whether it satisfies the constraints."""
+
+    threshold: np.floating[Any]
+    value: float
+    counts: Counts
+    feasible: bool
+
+
+def search_grid(
+    one_class: SortedClass, grid: FloatArray, objective: Objective, constraints: Constraints
+) -> Choice:
+    """Return the best of the given thresholds (ascending); the lower of equals."""
+    return _best(one_class, grid, objective, constraints)
+
+
+def search_exact(
+    one_class: SortedClass,
+    lowest: np.floating[Any],
+    highest: np.floating[Any],
+    objective: Objective,
+    constraints: Constraints,
+) -> Choice:
+    r"""Return the best of all cuts that some threshold in [lowest, highest] can make.
+
+    Every distinct score is a cut, and so is `highest` (infinity: never positive). Between two
+    neighbouring scores of positives, a higher threshold only loses false alarms. Where the
+    objective falls with them, and the constraints get no harder with fewer, the optimum sits
+    on a positive's score or on `highest`. Ties in the objective, which the lower threshold
+    wins, can only break this where nothing is hit (tp = 0), and a class that is infeasible is
+    ranked by its shortfalls: both are searched over all cuts.
+    """
+    # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
+    few_cuts = objective.falls_with_false_alarms and constraints.min_precision != 0
+    if few_cuts:
+        cuts = _cuts(np.unique(one_class.positive), lowest, highest)
+        choice = _best(one_class, cuts, objective, constraints)
+        few_cuts = choice.feasible and bool(choice.counts.tp > 0)
+    if not few_cuts:
+        cuts = _cuts(one_class.distinct_scores(), lowest, highest)
+        choice = _best(one_class, cuts, objective, constraints)
+    return choice._replace(threshold=_midway(one_class, choice.threshold, lowest))
+
+
+def _cuts(scores: FloatArray, lowest: np.floating[Any], highest: np.floating[Any]) -> FloatArray:
+    start, stop = np.searchsorted(scores, [lowest, highest], side="left")
+    return np.append(scores[start:stop], highest)
+
+
+def _midway(
+    one_class: SortedClass, upper: np.floating[Any], lowest: np.floating[Any]
+) -> np.floating[Any]:
+    """Return the middle of the gap below `upper`: the same decisions, with room on both sides."""
+    if np.isinf(upper):
+        return upper
+    lower = one_class.next_lower(upper)
+    if lower is None:
+        return upper
+    middle = lower / 2 + upper / 2
+    if not middle > lower:  # neighbouring floats have no number between them
+        return upper
+    return max(middle, lowest)
+
+
+def _best(
+    one_class: SortedClass, thresholds: FloatArray, objective: Objective, constraints: Constraints
+) -> Choice:
+    """Return the best feasible threshold, or else the one that comes closest."""
+    counts = one_class.counts(thresholds)
+    value = objective(*counts)
+    shortfalls = constraints.shortfalls(counts)
+    feasible = np.all(shortfalls <= 0, axis=0)
+    if feasible.any():
+        candidates = np.flatnonzero(feasible)
+        best = int(candidates[np.argmax(value[candidates])])
+    else:
+        best = _closest(shortfalls, value)
+    at_best = Counts(*(count[best] for count in counts))
+    return Choice(thresholds[best], float(value[best]), at_best, bool(feasible[best]))
+
+
+def _closest(shortfalls: CountArray, value: CountArray) -> int:
+    """Return the smallest largest shortfall; of equals, recall's, then the best value."""
+    keys = (-value, shortfalls[0], shortfalls.max(axis=0))
+    return int(np.lexsort(keys)[0])

@@ -20,6 +20,8 @@ ARRAYS = (
     "recall",
     "f1",
     "alarm_rate",
+    "certified",
+    "positives_missing",
 )
 
 

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlthresh.certify import positives_needed as positives_needed
     from mlthresh.deploy import ThresholdedModel as ThresholdedModel
     from mlthresh.deploy import load_model as load_model
     from mlthresh.deploy import save_model as save_model
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
     from mlthresh.losses import FocalLossWithPosWeight as FocalLossWithPosWeight
     from mlthresh.losses import focal_loss_with_pos_weight as focal_loss_with_pos_weight
-    from mlthresh.metrics import MultilabelReport as MultilabelReport
     from mlthresh.metrics import multilabel_report as multilabel_report
     from mlthresh.objectives import Objective as Objective
     from mlthresh.objectives import cost as cost
     from mlthresh.objectives import fbeta as fbeta
+    from mlthresh.options import SearchOptions as SearchOptions
     from mlthresh.param_groups import discriminative_param_groups as discriminative_param_groups
     from mlthresh.param_groups import ratio_cosine_schedule as ratio_cosine_schedule
     from mlthresh.posterior import FocalPosterior as FocalPosterior
     from mlthresh.posterior import focal_posterior as focal_posterior
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
+    from mlthresh.report import MultilabelReport as MultilabelReport
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
     from mlthresh.threshold_set import ThresholdSet as ThresholdSet
-    from mlthresh.thresholds import SearchOptions as SearchOptions
     from mlthresh.thresholds import ThresholdSearch as ThresholdSearch
     from mlthresh.thresholds import find_optimal_thresholds as find_optimal_thresholds
     from mlthresh.weights import ClassCounts as ClassCounts
@@ -55,10 +56,10 @@ _MODULE_OF = {
     "InputError": "exceptions",
     "MlthreshError": "exceptions",
     "MlthreshWarning": "exceptions",
-    "MultilabelReport": "metrics",
+    "MultilabelReport": "report",
     "Objective": "objectives",
     "RarestClassSampler": "samplers",
-    "SearchOptions": "thresholds",
+    "SearchOptions": "options",
     "ThresholdSearch": "thresholds",
     "ThresholdSet": "threshold_set",
     "ThresholdedModel": "deploy",
@@ -77,6 +78,7 @@ _MODULE_OF = {
     "load_model": "deploy",
     "multilabel_report": "metrics",
     "rarest_class_weights": "weights",
+    "positives_needed": "certify",
     "ratio_cosine_schedule": "param_groups",
     "save_model": "deploy",
 }

@@ -11,7 +11,32 @@ from mlthresh.constraints import Constraints
 from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.objectives import Objective
 
-__all__ = ["Choice", "search_exact", "search_grid"]
+__all__ = ["Choice", "Window", "search_exact", "search_grid"]
+
+
+class Window(NamedTuple):
+    """The thresholds that are allowed, both ends included.
+
+    `holds` is False where two demands excluded each other and the weaker one was dropped.
+    """
+
+    lowest: np.floating[Any]
+    highest: np.floating[Any]
+    holds: bool = True
+
+    def narrowed(
+        self, lowest: np.floating[Any], highest: np.floating[Any], *, holds: bool = True
+    ) -> Window:
+        """Return what is left below `highest` and, where that leaves anything, above `lowest`."""
+        new_highest = min(self.highest, max(self.lowest, highest))
+        fits = lowest <= new_highest
+        new_lowest = max(self.lowest, lowest) if fits else self.lowest
+        fits = bool(fits and highest >= self.lowest)
+        return Window(new_lowest, new_highest, self.holds and holds and fits)
+
+    def inside(self, points: FloatArray) -> FloatArray:
+        """Return those of the points that are allowed."""
+        return points[(self.lowest <= points) & (points <= self.highest)]
 
 
 class Choice(NamedTuple):
@@ -31,36 +56,32 @@ def search_grid(
 
 
 def search_exact(
-    one_class: SortedClass,
-    lowest: np.floating[Any],
-    highest: np.floating[Any],
-    objective: Objective,
-    constraints: Constraints,
+    one_class: SortedClass, window: Window, objective: Objective, constraints: Constraints
 ) -> Choice:
-    r"""Return the best of all cuts that some threshold in [lowest, highest] can make.
+    r"""Return the best of all cuts that some threshold in the window can make.
 
-    Every distinct score is a cut, and so is `highest` (infinity: never positive). Between two
-    neighbouring scores of positives, a higher threshold only loses false alarms. Where the
-    objective falls with them, and the constraints get no harder with fewer, the optimum sits
-    on a positive's score or on `highest`. Ties in the objective, which the lower threshold
-    wins, can only break this where nothing is hit (tp = 0), and a class that is infeasible is
-    ranked by its shortfalls: both are searched over all cuts.
+    Every distinct score is a cut, and so is the highest threshold (infinity: never positive).
+    Between two neighbouring scores of positives, a higher threshold only loses false alarms.
+    Where the objective falls with them, and the constraints get no harder with fewer, the
+    optimum sits on a positive's score or on the highest threshold. Ties in the objective, which
+    the lower threshold wins, can only break this where nothing is hit (tp = 0), and a class that
+    is infeasible is ranked by its shortfalls: both are searched over all cuts.
     """
     # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
     few_cuts = objective.falls_with_false_alarms and constraints.min_precision != 0
     if few_cuts:
-        cuts = _cuts(np.unique(one_class.positive), lowest, highest)
+        cuts = _cuts(np.unique(one_class.positive), window)
         choice = _best(one_class, cuts, objective, constraints)
         few_cuts = choice.feasible and bool(choice.counts.tp > 0)
     if not few_cuts:
-        cuts = _cuts(one_class.distinct_scores(), lowest, highest)
+        cuts = _cuts(one_class.distinct_scores(), window)
         choice = _best(one_class, cuts, objective, constraints)
-    return choice._replace(threshold=_midway(one_class, choice.threshold, lowest))
+    return choice._replace(threshold=_midway(one_class, choice.threshold, window.lowest))
 
 
-def _cuts(scores: FloatArray, lowest: np.floating[Any], highest: np.floating[Any]) -> FloatArray:
-    start, stop = np.searchsorted(scores, [lowest, highest], side="left")
-    return np.append(scores[start:stop], highest)
+def _cuts(scores: FloatArray, window: Window) -> FloatArray:
+    start, stop = np.searchsorted(scores, [window.lowest, window.highest], side="left")
+    return np.append(scores[start:stop], window.highest)
 
 
 def _midway(

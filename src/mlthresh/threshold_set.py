@@ -27,6 +27,7 @@ _FEW_POSITIVES = 10
 _DTYPES = {"float32": np.float32, "float64": np.float64}
 _STATUSES = ("ok", "infeasible", "no_positives")
 _FIGURES = ("objective_value", "precision", "recall", "f1", "alarm_rate")
+_ARRAYS = ("thresholds", "support", *_FIGURES, "certified", "positives_missing")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,6 +49,11 @@ class ThresholdSet:
         Positives that the threshold was chosen by.
     objective_value, precision, recall, f1, alarm_rate : float64 arrays of shape (n_classes,)
         NaN where a rate has nothing to be measured on.
+    certified : bool array of shape (n_classes,)
+        The floors on recall and specificity hold on unseen data with the confidence asked for.
+    positives_missing : int array of shape (n_classes,)
+        How many more independent positives it takes to certify the floor on recall; 0 where
+        there are enough or no confidence was asked for.
     score_scale : {"probability", "real"}
         Whether the scores lay in [0, 1] and were declared probabilities.
     options : dict
@@ -77,11 +83,13 @@ class ThresholdSet:
     recall: npt.NDArray[np.float64]
     f1: npt.NDArray[np.float64]
     alarm_rate: npt.NDArray[np.float64]
+    certified: npt.NDArray[np.bool_]
+    positives_missing: npt.NDArray[np.int64]
     score_scale: ScoreScale = "probability"
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("thresholds", "support", *_FIGURES):
+        for name in _ARRAYS:
             array = getattr(self, name).copy()
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -133,7 +141,7 @@ class ThresholdSet:
         if unknown:
             raise InputError(f"no thresholds for {unknown}; there are {list(self.class_names)}")
         index = [self.class_names.index(name) for name in names]
-        arrays = {name: getattr(self, name)[index] for name in ("thresholds", "support", *_FIGURES)}
+        arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
         return ThresholdSet(
             class_names=names,
             status=tuple(self.status[i] for i in index),
@@ -188,6 +196,8 @@ class ThresholdSet:
                     "status": self.status[i],
                     "support": int(self.support[i]),
                     **{figure: _number_out(getattr(self, figure)[i]) for figure in _FIGURES},
+                    "certified": bool(self.certified[i]),
+                    "positives_missing": int(self.positives_missing[i]),
                 }
                 for i in range(self.n_classes)
             ],
@@ -213,6 +223,10 @@ class ThresholdSet:
             class_names=None if names[0] is None else matched_class_names(len(names), names),
             status=status,
             support=np.array([one["support"] for one in classes], dtype=np.int64),
+            certified=np.array([one["certified"] for one in classes], dtype=np.bool_),
+            positives_missing=np.array(
+                [one["positives_missing"] for one in classes], dtype=np.int64
+            ),
             score_scale=content["score_scale"],
             options=dict(content["options"]),
             **{
@@ -234,12 +248,17 @@ class ThresholdSet:
             lines.append(
                 f"{name:<{width}}  {self.thresholds[i]:9.4g}  {self.support[i]:8d}{mark}"
                 f"  {_percent(self.recall[i]):>6}  {_percent(self.precision[i]):>9}"
-                f"  {self.f1[i]:5.3f}  {_percent(self.alarm_rate[i]):>6}  {self.status[i]}"
+                f"  {self.f1[i]:5.3f}  {_percent(self.alarm_rate[i]):>6}  {self._verdict(i)}"
             )
         if few:
             lines.append(f"* fewer than {_FEW_POSITIVES} positives: a threshold chosen by luck")
         lines.append("Measured on the data that chose the thresholds; expect less on new data.")
         return "\n".join(lines)
+
+    def _verdict(self, i: int) -> str:
+        if self.positives_missing[i]:
+            return f"{self.status[i]}: {self.positives_missing[i]} more positives to certify"
+        return f"{self.status[i]}, certified" if self.certified[i] else self.status[i]
 
 
 def _percent(rate: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,45 +12,23 @@ from typing_extensions import Unpack
 
 from mlthresh._arrays import (
     FloatArray,
+    as_groups,
     as_labels,
     as_sample_weight,
     as_scores,
     matched_class_names,
     per_class,
-    to_numpy,
 )
+from mlthresh.certify import Certificate, certify
 from mlthresh.constraints import Constraints
-from mlthresh.counts import Counts, SortedClass
+from mlthresh.counts import SortedClass
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
-from mlthresh.search import Choice, search_exact, search_grid
+from mlthresh.options import FLOORS, SearchOptions, check_options, grid_points, options_as_json
+from mlthresh.search import Choice, Window, search_exact, search_grid
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
 __all__ = ["SearchOptions", "ThresholdSearch", "find_optimal_thresholds"]
-
-_FLOORS = ("min_recall", "min_precision", "min_specificity", "max_alarm_rate")
-_BOUNDS = ("min_threshold", "max_threshold")
-_CHOICES = {
-    "strategy": ("exact", "grid"),
-    "score_scale": ("probability", "real"),
-    "on_infeasible": ("closest", "raise", "never"),
-}
-
-
-class SearchOptions(TypedDict, total=False):
-    """The keyword options of a threshold search; see `ThresholdSearch`."""
-
-    objective: str | Objective | Callable[..., npt.ArrayLike]
-    min_recall: npt.ArrayLike | None
-    min_precision: npt.ArrayLike | None
-    min_specificity: npt.ArrayLike | None
-    max_alarm_rate: npt.ArrayLike | None
-    min_threshold: npt.ArrayLike | None
-    max_threshold: npt.ArrayLike | None
-    strategy: Literal["exact", "grid"]
-    grid: npt.ArrayLike | None
-    score_scale: ScoreScale
-    on_infeasible: Literal["closest", "raise", "never"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +49,12 @@ class ThresholdSearch:
         Ceiling in [0, 1] on the share of samples called positive.
     min_threshold, max_threshold : float or (n_classes,), optional
         Bounds on the threshold itself, both included, rounded to the scores' data type.
+    confidence : float, optional
+        In (0, 1). The floors on recall and specificity then hold on unseen data with this
+        probability, for each class: P(status "ok" and true recall < floor) <= 1 - confidence,
+        whatever the distribution of the scores. See Notes for what this takes.
+    joint : bool, default False
+        The floors of all classes hold at once with that probability.
     strategy : {"exact", "grid"}, default "exact"
         "exact" considers every cut that the scores allow and reports the middle of the gap
         below the chosen score. "grid" considers the points of `grid` alone.
@@ -88,6 +72,14 @@ class ThresholdSearch:
     InputError
         If an option is unknown, out of range, contradicts another or does not apply.
 
+    Notes
+    -----
+    A promise by `confidence` is for a fixed model and independent samples. Several images of a
+    patient are not independent: pass `groups`, and the promise is for patients, of whom no
+    positive image may fall below the threshold. Data that also chose the model (its
+    checkpoint, say) cannot certify it. With constraints beside the two floors, which choose
+    among draws, `certified` speaks of the floors alone.
+
     Examples
     --------
     >>> import numpy as np
@@ -103,27 +95,15 @@ class ThresholdSearch:
     max_alarm_rate: npt.ArrayLike | None = None
     min_threshold: npt.ArrayLike | None = None
     max_threshold: npt.ArrayLike | None = None
+    confidence: float | None = None
+    joint: bool = False
     strategy: Literal["exact", "grid"] = "exact"
     grid: npt.ArrayLike | None = None
     score_scale: ScoreScale = "probability"
     on_infeasible: Literal["closest", "raise", "never"] = "closest"
 
     def __post_init__(self) -> None:
-        resolve_objective(self.objective)
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name} must be one of {choices}, got {getattr(self, name)!r}")
-        for name in (*_FLOORS, *_BOUNDS):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            array = per_class(value, np.size(value), name)
-            if name in _FLOORS and not ((array >= 0) & (array <= 1)).all():
-                raise InputError(f"{name} must lie in [0, 1], got {value!r}")
-        if self.strategy == "grid":
-            _grid_points(self.grid)
-        elif self.grid is not None:
-            raise InputError("grid applies to strategy='grid' only")
+        check_options(vars(self))
 
     def run(
         self,
@@ -131,6 +111,7 @@ class ThresholdSearch:
         y_score: Any,
         *,
         sample_weight: Any = None,
+        groups: Any = None,
         class_names: Sequence[str] | None = None,
     ) -> ThresholdSet:
         """Search on this data; see `find_optimal_thresholds` for the parameters."""
@@ -140,59 +121,103 @@ class ThresholdSearch:
         if n_samples == 0:
             raise InputError("y_true has no rows; there is nothing to choose thresholds by")
         weight = as_sample_weight(sample_weight, n_samples)
+        units = as_groups(groups, n_samples)
+        self._check_promise(weight, units)
         names = matched_class_names(n_classes, class_names, label_columns, score_columns)
         bounds = self._bounds(n_classes, scores.dtype)
         constraints = self._constraints(n_classes)
 
-        choices: list[Choice] = []
-        status: list[Status] = []
-        support = np.zeros(n_classes, dtype=np.int64)
+        found: list[tuple[Choice, Status, int, bool, int]] = []
         for c in range(n_classes):
             one_class = SortedClass(scores[:, c], labels[:, c], weight)
-            support[c] = len(one_class.positive)
-            choice = self._search(one_class, bounds[:, c], constraints[c])
-            choices.append(choice)
-            status.append(
-                "no_positives" if not support[c] else "ok" if choice.feasible else "infeasible"
+            support = len(one_class.positive)
+            allowed = Window(*bounds[:, c])
+            promise = self._certificate(
+                scores[:, c], labels[:, c], units, constraints[c], n_classes
             )
+            window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
+            choice = self._search(one_class, allowed, window, constraints[c])
+            certified = (
+                self.confidence is not None
+                and promise.holds
+                and bool(promise.lowest <= choice.threshold <= promise.highest)
+            )
+            found.append(
+                (choice, _status(support, choice), support, certified, promise.positives_missing)
+            )
+        choices, status, support, certified, missing = zip(*found, strict=True)
         if self.on_infeasible == "raise":
             _raise_infeasible(status, choices, names)
 
-        tp, fp, fn, tn = Counts(
-            *np.array([choice.counts for choice in choices], dtype=np.float64).T
-        )
+        tp, fp, fn, tn = np.array([choice.counts for choice in choices], dtype=np.float64).T
         return ThresholdSet(
             thresholds=np.array([choice.threshold for choice in choices], dtype=scores.dtype),
             class_names=names,
-            status=tuple(status),
-            support=support,
+            status=status,
+            support=np.array(support, dtype=np.int64),
             objective_value=np.array([choice.value for choice in choices]),
             precision=_rate(tp, tp + fp),
             recall=_rate(tp, tp + fn),
             f1=ratio(2 * tp, 2 * tp + fp + fn),
             alarm_rate=_rate(tp + fp, tp + fp + fn + tn),
+            certified=np.array(certified),
+            positives_missing=np.array(missing, dtype=np.int64),
             score_scale=self._recorded_scale(scores),
-            options=self._as_json(),
+            options=options_as_json(vars(self)),
         )
 
     def _search(
-        self, one_class: SortedClass, bounds: FloatArray, constraints: Constraints
+        self, one_class: SortedClass, allowed: Window, window: Window, constraints: Constraints
     ) -> Choice:
         objective = resolve_objective(self.objective)
-        never = np.array([np.inf], dtype=bounds.dtype)
+        never = np.array([np.inf], dtype=window.highest.dtype)
         if len(one_class.positive) == 0:
             return search_grid(one_class, never, objective, constraints)
         if self.strategy == "grid":
-            grid = _grid_points(self.grid).astype(bounds.dtype)
-            grid = grid[(bounds[0] <= grid) & (grid <= bounds[1])]
+            grid = allowed.inside(grid_points(self.grid).astype(never.dtype))
             if len(grid) == 0:
-                raise InputError(f"no grid point lies in [{bounds[0]}, {bounds[1]}]")
+                raise InputError(f"no grid point lies in [{allowed.lowest}, {allowed.highest}]")
+            certified = window.inside(grid)
+            window = window._replace(holds=window.holds and len(certified) > 0)
+            grid = certified if len(certified) else grid[:1]  # the lowest comes closest
             choice = search_grid(one_class, grid, objective, constraints)
         else:
-            choice = search_exact(one_class, bounds[0], bounds[1], objective, constraints)
-        if not choice.feasible and self.on_infeasible == "never":
-            return search_grid(one_class, never, objective, constraints)._replace(feasible=False)
-        return choice
+            choice = search_exact(one_class, window, objective, constraints)
+        feasible = choice.feasible and window.holds
+        if not feasible and self.on_infeasible == "never":
+            choice = search_grid(one_class, never, objective, constraints)
+        return choice._replace(feasible=feasible)
+
+    def _check_promise(
+        self, weight: npt.NDArray[np.float64] | None, units: npt.NDArray[np.intp] | None
+    ) -> None:
+        if self.confidence is None and units is not None:
+            raise InputError("groups applies with confidence only: it makes patients the units")
+        if self.confidence is not None and weight is not None and len(np.unique(weight)) > 1:
+            raise InputError("confidence needs equal sample_weight: it counts independent samples")
+
+    def _certificate(
+        self,
+        score: FloatArray,
+        label: npt.NDArray[Any],
+        units: npt.NDArray[np.intp] | None,
+        constraints: Constraints,
+        n_classes: int,
+    ) -> Certificate:
+        if self.confidence is None:
+            infinity = score.dtype.type(np.inf)
+            return Certificate(-infinity, infinity, holds=True, positives_missing=0)
+        confidence = self.confidence
+        if self.joint:
+            confidence = 1 - (1 - confidence) / n_classes
+        return certify(
+            score,
+            label,
+            units,
+            min_recall=constraints.min_recall,
+            min_specificity=constraints.min_specificity,
+            confidence=confidence,
+        )
 
     def _bounds(self, n_classes: int, dtype: np.dtype[Any]) -> FloatArray:
         """Return the lowest and the highest threshold allowed, shape (2, n_classes)."""
@@ -215,7 +240,7 @@ class ThresholdSearch:
     def _constraints(self, n_classes: int) -> list[Constraints]:
         given = {
             name: per_class(getattr(self, name), n_classes, name)
-            for name in _FLOORS
+            for name in FLOORS
             if getattr(self, name) is not None
         }
         return [
@@ -227,26 +252,13 @@ class ThresholdSearch:
         within = scores.min() >= 0 and scores.max() <= 1
         return "probability" if self.score_scale == "probability" and within else "real"
 
-    def _as_json(self) -> dict[str, Any]:
-        """Return the options that were set, as JSON values."""
-        options: dict[str, Any] = {
-            "objective": resolve_objective(self.objective).name,
-            "strategy": self.strategy,
-            "on_infeasible": self.on_infeasible,
-        }
-        for name in (*_FLOORS, *_BOUNDS, "grid"):
-            value = getattr(self, name)
-            if value is not None:
-                listed = np.asarray(to_numpy(value, name)[0], dtype=np.float64).tolist()
-                options[name] = _finite_or_text(listed)
-        return options
-
 
 def find_optimal_thresholds(
     y_true: Any,
     y_score: Any,
     *,
     sample_weight: Any = None,
+    groups: Any = None,
     class_names: Sequence[str] | None = None,
     **options: Unpack[SearchOptions],
 ) -> ThresholdSet:
@@ -267,12 +279,14 @@ def find_optimal_thresholds(
         Finite scores, higher for positives.
     sample_weight : array of shape (n_samples,), optional
         Finite weights, not negative; a row of weight zero counts as absent.
+    groups : array of shape (n_samples,), optional
+        Which patient each row comes from, for `confidence`.
     class_names : sequence of str, optional
         By default a frame's column names, if any.
     **options
         As in `ThresholdSearch`: `objective`, `min_recall`, `min_precision`, `min_specificity`,
-        `max_alarm_rate`, `min_threshold`, `max_threshold`, `strategy`, `grid`, `score_scale`,
-        `on_infeasible`.
+        `max_alarm_rate`, `min_threshold`, `max_threshold`, `confidence`, `joint`, `strategy`,
+        `grid`, `score_scale`, `on_infeasible`.
 
     Returns
     -------
@@ -289,7 +303,8 @@ def find_optimal_thresholds(
 
     Notes
     -----
-    A constraint that holds on the data that chose the threshold need not hold on new data.
+    A constraint that holds on the data that chose the threshold need not hold on new data,
+    unless `confidence` asks for it.
 
     Examples
     --------
@@ -303,29 +318,20 @@ def find_optimal_thresholds(
     (array([0.85]), array([0.5]))
     """
     return ThresholdSearch(**options).run(
-        y_true, y_score, sample_weight=sample_weight, class_names=class_names
+        y_true, y_score, sample_weight=sample_weight, groups=groups, class_names=class_names
     )
 
 
-def _grid_points(grid: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
-    if grid is None:
-        return np.arange(10, 91, 5) / 100  # the quotient is the float nearest to the decimal
-    points = np.asarray(to_numpy(grid, "grid")[0], dtype=np.float64)
-    if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
-        raise InputError(f"grid must be a non-empty list of finite numbers, got {grid!r}")
-    return np.unique(points)
+def _status(support: int, choice: Choice) -> Status:
+    if support == 0:
+        return "no_positives"
+    return "ok" if choice.feasible else "infeasible"
 
 
 def _rate(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     rate = np.full(part.shape, np.nan)
     np.divide(part, whole, out=rate, where=whole > 0)
     return rate
-
-
-def _finite_or_text(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_finite_or_text(item) for item in value]
-    return value if np.isfinite(value) else str(value)
 
 
 def _raise_infeasible(

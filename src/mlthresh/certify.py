@@ -1,0 +1,154 @@
+r"""Thresholds whose recall or specificity holds on unseen patients, whatever the distribution.
+
+Let the positives be n independent draws and k a rank. The recall of the k-th smallest positive
+score falls short of a floor r only if more than n - k of the draws lie above the score that
+r of all positives reach, so
+
+.. math:: P(\text{recall} < r) \le P(\mathrm{Binomial}(n, r) > n - k).
+
+The largest k that makes this at most 1 - confidence gives a cap on the threshold. Recall only
+grows below the cap, so the promise holds for any choice there, made on the same data. The
+mirror image, on the largest negative scores, holds a floor on specificity.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlthresh._arrays import FloatArray
+from mlthresh.exceptions import InputError
+
+__all__ = ["Certificate", "certify", "largest_rank", "positives_needed"]
+
+
+def positives_needed(min_recall: float, confidence: float) -> int:
+    r"""Return how many independent positives it takes to certify a recall at all.
+
+    The smallest n with :math:`1 - r^n \ge \text{confidence}`: with n positives above a
+    threshold, a recall below r is that improbable.
+
+    Parameters
+    ----------
+    min_recall : float
+        The floor r, in [0, 1).
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    int
+        At least 1. With just this many, the threshold must lie at the lowest positive score.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its domain; a recall of 1 can't be certified.
+
+    References
+    ----------
+    S. S. Wilks, "Determination of sample sizes for setting tolerance limits", Annals of
+    Mathematical Statistics 12(1), 1941.
+
+    Examples
+    --------
+    >>> positives_needed(0.3, 0.9)
+    2
+    >>> positives_needed(0.9, 0.95)
+    29
+    """
+    if not 0 <= min_recall < 1:
+        raise InputError(f"min_recall must lie in [0, 1), got {min_recall!r}")
+    check_confidence(confidence)
+    if min_recall == 0:
+        return 1
+    # The logarithms only come near; the rank decides, so that both always agree.
+    n = max(1, math.ceil(math.log1p(-confidence) / math.log(min_recall)) - 1)
+    while largest_rank(n, min_recall, confidence) == 0:
+        n += 1
+    return n
+
+
+def check_confidence(confidence: Any) -> None:
+    """Raise unless `confidence` is a number in (0, 1)."""
+    if not isinstance(confidence, int | float | np.number) or not 0 < confidence < 1:
+        raise InputError(f"confidence must be a number between 0 and 1, got {confidence!r}")
+
+
+def largest_rank(n: int, floor: float, confidence: float) -> int:
+    """Return the largest k with P(Binomial(n, floor) <= n - k) >= confidence; 0 if none."""
+    from scipy.special import bdtr
+
+    if n == 0:
+        return 0
+    low, high = 0, n  # the probability falls in k; at k = 0 it is 1
+    while low < high:
+        k = (low + high + 1) // 2
+        if bdtr(n - k, n, floor) >= confidence:
+            low = k
+        else:
+            high = k - 1
+    return low
+
+
+class Certificate(NamedTuple):
+    """The thresholds of one class that keep the promise, lowest <= t <= highest.
+
+    `holds` is False where there are too few units for any promise; then `highest` is the lowest
+    positive score, the nearest thing to one. `positives_missing` says how many more independent
+    positives a promise on recall takes.
+    """
+
+    lowest: np.floating[Any]
+    highest: np.floating[Any]
+    holds: bool
+    positives_missing: int
+
+
+def certify(
+    score: FloatArray,
+    label: npt.NDArray[Any],
+    groups: npt.NDArray[np.intp] | None,
+    *,
+    min_recall: float | None,
+    min_specificity: float | None,
+    confidence: float,
+) -> Certificate:
+    """Return which thresholds of one class hold the floors on unseen data.
+
+    With both floors, each takes half of the risk. `groups` makes patients the units: one counts
+    by its lowest positive and its highest negative score.
+    """
+    dtype = score.dtype.type
+    both = min_recall is not None and min_specificity is not None
+    if both:
+        confidence = 1 - (1 - confidence) / 2
+    lowest, highest, holds, missing = dtype(-np.inf), dtype(np.inf), True, 0
+    if min_recall is not None:
+        units = _lowest_per_group(score, groups, label == 1)
+        k = largest_rank(len(units), min_recall, confidence)
+        holds = k > 0
+        missing = 0 if holds else positives_needed(min_recall, confidence) - len(units)
+        if len(units):
+            highest = units[max(k, 1) - 1]
+    if min_specificity is not None:
+        units = _lowest_per_group(-score, groups, label == 0)
+        k = largest_rank(len(units), min_specificity, confidence)
+        holds &= k > 0
+        if k:
+            lowest = np.nextafter(-units[k - 1], dtype(np.inf))  # strictly above that negative
+    return Certificate(lowest, highest, holds, missing)
+
+
+def _lowest_per_group(
+    score: FloatArray, groups: npt.NDArray[np.intp] | None, chosen: npt.NDArray[np.bool_]
+) -> FloatArray:
+    """Return the lowest chosen score of each group, or of each row without groups, sorted."""
+    if groups is None:
+        return np.sort(score[chosen])
+    lowest = np.full(groups.max(initial=-1) + 1, np.inf, dtype=score.dtype)
+    np.minimum.at(lowest, groups[chosen], score[chosen])
+    return np.sort(lowest[np.isin(np.arange(len(lowest)), groups[chosen])])

@@ -1,0 +1,41 @@
+"""Interleaved timing: every contestant in turn, again and again, medians of CPU seconds."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Contestants = Mapping[str, Callable[[], Any]]
+
+
+def median_cpu_seconds(contestants: Contestants, *, rounds: int = 5) -> dict[str, float]:
+    """Time each contestant once a round, after one round that does not count.
+
+    A call much shorter than the clock's tick is repeated within a round.
+    """
+    repeats = {name: _repeats(call) for name, call in contestants.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, call in contestants.items():
+            start = time.process_time()
+            for _ in range(repeats[name]):
+                call()
+            seconds[name].append((time.process_time() - start) / repeats[name])
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def _repeats(call: Callable[[], Any]) -> int:
+    start = time.perf_counter()
+    call()
+    return max(1, min(200, int(0.05 / max(time.perf_counter() - start, 1e-9))))
+
+
+def table(title: str, seconds: Mapping[str, float], *, ours: str) -> str:
+    """Return a Markdown table of seconds and of ratios to `ours`."""
+    lines = [f"**{title}**", "", "| | CPU s | times ours |", "|---|---:|---:|"]
+    lines += [
+        f"| {name} | {value:.3g} | {value / seconds[ours]:.3g} |" for name, value in seconds.items()
+    ]
+    return "\n".join(lines)

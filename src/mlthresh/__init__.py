@@ -32,10 +32,19 @@ if TYPE_CHECKING:
     from mlthresh.posterior import focal_posterior as focal_posterior
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
     from mlthresh.report import MultilabelReport as MultilabelReport
+    from mlthresh.resampling import BootstrapResult as BootstrapResult
+    from mlthresh.resampling import CrossFitResult as CrossFitResult
+    from mlthresh.resampling import bootstrap_thresholds as bootstrap_thresholds
+    from mlthresh.resampling import cross_fit_thresholds as cross_fit_thresholds
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
+    from mlthresh.splits import Fold as Fold
+    from mlthresh.splits import multilabel_stratified_kfold as multilabel_stratified_kfold
+    from mlthresh.splits import multilabel_train_test_split as multilabel_train_test_split
     from mlthresh.threshold_set import ThresholdSet as ThresholdSet
     from mlthresh.thresholds import ThresholdSearch as ThresholdSearch
     from mlthresh.thresholds import find_optimal_thresholds as find_optimal_thresholds
+    from mlthresh.verify import VerificationReport as VerificationReport
+    from mlthresh.verify import verify_thresholds as verify_thresholds
     from mlthresh.weights import ClassCounts as ClassCounts
     from mlthresh.weights import clamp_pos_weight as clamp_pos_weight
     from mlthresh.weights import compute_pos_weight as compute_pos_weight
@@ -48,10 +57,13 @@ __version__ = "0.1.0.dev0"
 
 # The module that defines each public name.
 _MODULE_OF = {
+    "BootstrapResult": "resampling",
     "ClassCounts": "weights",
+    "CrossFitResult": "resampling",
     "FileFormatError": "exceptions",
     "FocalLossWithPosWeight": "losses",
     "FocalPosterior": "posterior",
+    "Fold": "splits",
     "InfeasibleError": "exceptions",
     "InputError": "exceptions",
     "MlthreshError": "exceptions",
@@ -63,10 +75,13 @@ _MODULE_OF = {
     "ThresholdSearch": "thresholds",
     "ThresholdSet": "threshold_set",
     "ThresholdedModel": "deploy",
+    "VerificationReport": "verify",
+    "bootstrap_thresholds": "resampling",
     "clamp_pos_weight": "weights",
     "compute_pos_weight": "weights",
     "cost": "objectives",
     "count_classes": "weights",
+    "cross_fit_thresholds": "resampling",
     "discriminative_param_groups": "param_groups",
     "drop_rare_classes": "weights",
     "effective_number_weights": "weights",
@@ -77,10 +92,13 @@ _MODULE_OF = {
     "focal_posterior_logits": "posterior",
     "load_model": "deploy",
     "multilabel_report": "metrics",
-    "rarest_class_weights": "weights",
+    "multilabel_stratified_kfold": "splits",
+    "multilabel_train_test_split": "splits",
     "positives_needed": "certify",
+    "rarest_class_weights": "weights",
     "ratio_cosine_schedule": "param_groups",
     "save_model": "deploy",
+    "verify_thresholds": "verify",
 }
 
 __all__ = ["__version__", *sorted(_MODULE_OF)]

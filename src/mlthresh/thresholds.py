@@ -19,6 +19,7 @@ from mlthresh._arrays import (
     matched_class_names,
     per_class,
 )
+from mlthresh._intervals import rate
 from mlthresh.certify import Certificate, certify
 from mlthresh.constraints import Constraints
 from mlthresh.counts import SortedClass
@@ -156,10 +157,10 @@ class ThresholdSearch:
             status=status,
             support=np.array(support, dtype=np.int64),
             objective_value=np.array([choice.value for choice in choices]),
-            precision=_rate(tp, tp + fp),
-            recall=_rate(tp, tp + fn),
+            precision=rate(tp, tp + fp),
+            recall=rate(tp, tp + fn),
             f1=ratio(2 * tp, 2 * tp + fp + fn),
-            alarm_rate=_rate(tp + fp, tp + fp + fn + tn),
+            alarm_rate=rate(tp + fp, tp + fp + fn + tn),
             certified=np.array(certified),
             positives_missing=np.array(missing, dtype=np.int64),
             score_scale=self._recorded_scale(scores),
@@ -326,12 +327,6 @@ def _status(support: int, choice: Choice) -> Status:
     if support == 0:
         return "no_positives"
     return "ok" if choice.feasible else "infeasible"
-
-
-def _rate(part: npt.NDArray[np.float64], whole: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    rate = np.full(part.shape, np.nan)
-    np.divide(part, whole, out=rate, where=whole > 0)
-    return rate
 
 
 def _raise_infeasible(

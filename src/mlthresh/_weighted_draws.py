@@ -1,0 +1,120 @@
+"""Weighted draws as functions of a key and a position, by the counter-based generator Philox.
+
+The rows fall into few groups of equal weight: a draw picks a group, then a row of it uniformly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numpy.random import Philox
+
+from mlthresh.exceptions import InputError
+
+__all__ = ["GroupTable", "draws_with_replacement", "draws_without_replacement", "high_product"]
+
+_BLOCK_DRAWS = 8192  # drawn at a time: the temporaries stay within the processor's cache
+
+
+@dataclass(frozen=True)
+class GroupTable:
+    """The rows that can be drawn, sorted by group; a group's rows share one weight."""
+
+    n_rows: int  # with those that can't be drawn
+    rows: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]  # (n_groups,), like the rest
+    weights: npt.NDArray[np.float64]
+    importance: npt.NDArray[np.float64]
+    upper: npt.NDArray[np.uint64]  # the last 64-bit word that draws each group
+
+    @classmethod
+    def build(
+        cls, group: npt.NDArray[np.unsignedinteger[Any]], weight: npt.NDArray[np.float64]
+    ) -> GroupTable:
+        if len(group) >= 2**32:  # the domain of high_product
+            raise InputError(f"at most 2**32 - 1 rows can be sampled, got {len(group)}")
+        all_sizes = np.bincount(group, minlength=len(weight))
+        drawn = (all_sizes > 0) & (weight > 0)
+        if not drawn.any():
+            raise InputError(f"no_positive=0 leaves none of the {len(group)} rows to draw")
+        rows = np.argsort(group, kind="stable")  # a radix sort: the codes are small integers
+        rows = rows[drawn[group[rows]]]
+        sizes, weights = all_sizes[drawn], weight[drawn]
+        # exact rational arithmetic, since there are few groups
+        mass = [Fraction(float(w)) * int(n) for w, n in zip(weights, sizes, strict=True)]
+        total = sum(mass, Fraction(0))
+        for part, w, n in zip(mass, weights, sizes, strict=True):
+            if part * 2**64 < total:
+                raise InputError(
+                    f"the {n} rows of weight {w} would never be drawn, since all weights sum to "
+                    f"{float(total)}; set max_ratio or another no_positive"
+                )
+        end = [int(so_far / total * 2**64) for so_far in accumulate(mass)]
+        importance = [float(total / (len(rows) * Fraction(float(w)))) for w in weights]
+        return cls(
+            n_rows=len(group),
+            rows=rows,
+            sizes=sizes,
+            weights=weights,
+            importance=np.array(importance),
+            upper=np.array([e - 1 for e in end], dtype=np.uint64),
+        )
+
+    def digest(self) -> str:
+        digest = hashlib.sha256()
+        for array in (self.rows, self.sizes, self.weights):
+            digest.update(array.astype(array.dtype.newbyteorder("<")).data)
+        return digest.hexdigest()
+
+
+def draws_with_replacement(
+    table: GroupTable, key: npt.NDArray[np.uint64], first: int, step: int, count: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield blocks of the draws first, first + step, ...: `count` draws in all.
+
+    Draw k takes words 2k and 2k + 1 of the Philox stream, which makes four words a counter.
+    """
+    bits = Philox(key=key, counter=first // 2)
+    if first % 2:
+        bits.random_raw(2)
+    starts = np.cumsum(table.sizes) - table.sizes
+    sizes = table.sizes.astype(np.uint64)
+    block = max(1, _BLOCK_DRAWS // step)
+    for start in range(0, count, block):
+        n_draws = min(block, count - start)
+        words = bits.random_raw(2 * step * n_draws).reshape(n_draws, 2 * step)
+        group = np.searchsorted(table.upper, words[:, 0])
+        within = high_product(words[:, 1], sizes[group])
+        yield table.rows[starts[group] + within.astype(np.int64)]
+
+
+def draws_without_replacement(
+    table: GroupTable, key: npt.NDArray[np.uint64], first: int, step: int, count: int
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield blocks of the rows at first, first + step, ... of the weighted order, begun again.
+
+    The order is that of independent Exponential(weight) keys. Row i takes word i of the Philox
+    stream, so its key depends on no other row.
+    """
+    words = Philox(key=key).random_raw(table.n_rows)[table.rows]
+    exponential = -np.log1p(words * -(2.0**-64))
+    exponential /= np.repeat(table.weights, table.sizes)
+    order = table.rows[np.argsort(exponential, kind="stable")]
+    for start in range(0, count, _BLOCK_DRAWS):
+        place = first + step * np.arange(start, min(start + _BLOCK_DRAWS, count))
+        yield order[place % len(order)]
+
+
+def high_product(
+    word: npt.NDArray[np.uint64], size: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """Return floor(word * size / 2**64) for sizes below 2**32: uniform on 0 ... size - 1."""
+    half, low = np.uint64(32), np.uint64(0xFFFFFFFF)
+    return ((word >> half) * size + (((word & low) * size) >> half)) >> half

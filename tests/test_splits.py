@@ -1,0 +1,101 @@
+"""Stratified folds: a partition, whole patients, positives shared out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mlthresh import InputError, multilabel_stratified_kfold, multilabel_train_test_split
+
+label_matrices = st.tuples(st.integers(6, 40), st.integers(1, 4)).flatmap(
+    lambda shape: hnp.arrays(np.float64, shape, elements=st.sampled_from([0.0, 1.0, np.nan]))
+)
+
+
+@given(label_matrices, st.integers(2, 5), st.integers(0, 3))
+def test_folds_are_a_partition(labels, n_splits, seed):
+    folds = list(multilabel_stratified_kfold(labels, n_splits=n_splits, seed=seed))
+    everything = np.sort(np.concatenate([fold.test for fold in folds]))
+    np.testing.assert_array_equal(everything, np.arange(len(labels)))
+    for fold in folds:
+        together = np.sort(np.concatenate([fold.train, fold.test]))
+        np.testing.assert_array_equal(together, np.arange(len(labels)))
+
+
+@given(label_matrices, st.integers(2, 4))
+def test_a_single_class_is_shared_out_to_within_one(labels, n_splits):
+    labels = labels[:, :1]
+    counts = [
+        (labels[fold.test] == 1).sum()
+        for fold in multilabel_stratified_kfold(labels, n_splits=n_splits)
+    ]
+    assert max(counts) - min(counts) <= 1
+
+
+@given(label_matrices, st.data())
+def test_groups_stay_whole(labels, data):
+    groups = data.draw(hnp.arrays(np.int64, len(labels), elements=st.integers(0, 9)))
+    if len(np.unique(groups)) < 2:
+        return
+    for fold in multilabel_stratified_kfold(labels, n_splits=2, groups=groups):
+        assert not set(groups[fold.train]) & set(groups[fold.test])
+    split = multilabel_train_test_split(labels, test_size=0.3, groups=groups)
+    assert not set(groups[split.train]) & set(groups[split.test])
+
+
+def long_tailed(n_samples, n_classes, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.random((n_samples, n_classes)) < np.geomspace(0.01, 0.3, n_classes)).astype(int)
+
+
+def test_rare_classes_fare_better_than_at_random():
+    labels = long_tailed(800, 12)
+    folds = multilabel_stratified_kfold(labels, n_splits=5)
+    counts = np.array([labels[fold.test].sum(axis=0) for fold in folds])
+    random = np.array(
+        [
+            labels[rows].sum(axis=0)
+            for rows in np.array_split(np.random.default_rng(0).permutation(800), 5)
+        ]
+    )
+    assert (counts.max(axis=0) - counts.min(axis=0)).max() <= 2
+    assert counts.std(axis=0).mean() < random.std(axis=0).mean() / 3
+    assert {len(rows) for rows in np.array_split(np.arange(800), 5)} == {160}
+    sizes = [len(f.test) for f in multilabel_stratified_kfold(labels, n_splits=5)]
+    assert max(sizes) - min(sizes) <= 8
+
+
+def test_a_seed_gives_the_same_folds_and_leaves_global_state():
+    labels = long_tailed(100, 3)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    one, again, other = (
+        [fold.test.tolist() for fold in multilabel_stratified_kfold(labels, n_splits=3, seed=s)]
+        for s in (1, 1, 2)
+    )
+    assert one == again
+    assert one != other
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_a_split_has_its_size_and_its_positives():
+    labels = long_tailed(1000, 6)
+    split = multilabel_train_test_split(labels, test_size=0.2)
+    assert len(split.test) == pytest.approx(200, abs=6)
+    np.testing.assert_allclose(labels[split.test].sum(axis=0), 0.2 * labels.sum(axis=0), atol=1.5)
+
+
+def test_bad_input():
+    labels = np.eye(3)
+    with pytest.raises(InputError, match="3 rows can't fill 4 folds"):
+        list(multilabel_stratified_kfold(labels, n_splits=4))
+    with pytest.raises(InputError, match="1 groups can't fill 2 folds"):
+        list(multilabel_stratified_kfold(labels, n_splits=2, groups=[0, 0, 0]))
+    with pytest.raises(InputError, match="n_splits must be"):
+        list(multilabel_stratified_kfold(labels, n_splits=1))
+    with pytest.raises(InputError, match="test_size must lie"):
+        multilabel_train_test_split(labels, test_size=1.0)
+    with pytest.raises(InputError, match="empty"):
+        multilabel_train_test_split(np.zeros((2, 1)), test_size=0.01)

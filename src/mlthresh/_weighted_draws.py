@@ -47,7 +47,7 @@ class GroupTable:
         rows = np.argsort(group, kind="stable")  # a radix sort: the codes are small integers
         rows = rows[drawn[group[rows]]]
         sizes, weights = all_sizes[drawn], weight[drawn]
-        # exact rational arithmetic, since there are few groups
+        # rational arithmetic is exact, and cheap since there are few groups
         mass = [Fraction(float(w)) * int(n) for w, n in zip(weights, sizes, strict=True)]
         total = sum(mass, Fraction(0))
         for part, w, n in zip(mass, weights, sizes, strict=True):
@@ -68,9 +68,11 @@ class GroupTable:
         )
 
     def digest(self) -> str:
+        """Return a digest of the rows and their weights, the same on every machine."""
         digest = hashlib.sha256()
-        for array in (self.rows, self.sizes, self.weights):
-            digest.update(array.astype(array.dtype.newbyteorder("<")).data)
+        # a power's last bits differ between processors, so the weights are rounded
+        for array, dtype in ((self.rows, "<i8"), (self.sizes, "<i8"), (self.weights, "<f4")):
+            digest.update(array.astype(dtype, copy=False).data)
         return digest.hexdigest()
 
 
@@ -104,7 +106,7 @@ def draws_without_replacement(
     stream, so its key depends on no other row.
     """
     words = Philox(key=key).random_raw(table.n_rows)[table.rows]
-    exponential = -np.log1p(words * -(2.0**-64))
+    exponential = -np.log1p((words >> np.uint64(11)) * -(2.0**-53))  # 53 bits: never log(0)
     exponential /= np.repeat(table.weights, table.sizes)
     order = table.rows[np.argsort(exponential, kind="stable")]
     for start in range(0, count, _BLOCK_DRAWS):

@@ -50,6 +50,8 @@ class SortedClass:
 
     positive: FloatArray
     negative: FloatArray
+    floor: np.floating[Any]
+    """Thresholds below this can't be counted: lower negatives are not listed."""
 
     def __init__(
         self,
@@ -67,6 +69,23 @@ class SortedClass:
             counted = weight > 0
             self.positive, self._positive_weight = _sorted(score, weight, is_positive & counted)
             self.negative, self._negative_weight = _sorted(score, weight, is_negative & counted)
+        self.floor = score.dtype.type(-np.inf)
+        self._unlisted = 0
+
+    @classmethod
+    def above(
+        cls,
+        floor: np.floating[Any],
+        positive: FloatArray,
+        negative: FloatArray,
+        n_negatives: int,
+    ) -> SortedClass:
+        """Return a class of which only the negatives of at least `floor` are listed, sorted."""
+        one_class = cls(positive[:0], positive[:0])
+        one_class.positive, one_class.negative = positive, negative
+        one_class.floor = floor
+        one_class._unlisted = n_negatives - len(negative)
+        return one_class
 
     def distinct_scores(self) -> FloatArray:
         """Return every distinct score, ascending."""
@@ -76,7 +95,7 @@ class SortedClass:
         """Count at each threshold t, where a score is called positive if it is >= t."""
         tp, positives = _weight_from(self.positive, self._positive_weight, thresholds)
         fp, negatives = _weight_from(self.negative, self._negative_weight, thresholds)
-        return Counts(tp, fp, positives - tp, negatives - fp)
+        return Counts(tp, fp, positives - tp, negatives + self._unlisted - fp)
 
     def next_lower(self, threshold: np.floating[Any]) -> np.floating[Any] | None:
         """Return the largest score strictly below the threshold, or None."""

@@ -35,6 +35,9 @@ class Objective:
     falls_with_false_alarms : bool, default False
         Promise that at equal `tp` > 0 the value falls strictly as `fp` grows. The search then
         looks at the scores of positives alone, and not at every score.
+    rises_with_hits : bool, default False
+        Promise, beside the first, that at equal `fp` the value never falls as `tp` grows. Large
+        data is then searched in part.
 
     Examples
     --------
@@ -47,6 +50,7 @@ class Objective:
     name: str
     function: CountFunction
     falls_with_false_alarms: bool = False
+    rises_with_hits: bool = False
 
     def __call__(
         self, tp: CountArray, fp: CountArray, fn: CountArray, tn: CountArray
@@ -100,7 +104,9 @@ def fbeta(beta: float) -> Objective:
         hit = (1 + square) * tp
         return ratio(hit, hit + square * fn + fp)
 
-    return Objective(f"fbeta({float(beta)!r})", function, falls_with_false_alarms=True)
+    return Objective(
+        f"fbeta({float(beta)!r})", function, falls_with_false_alarms=True, rises_with_hits=True
+    )
 
 
 def cost(*, miss: float, false_alarm: float) -> Objective:
@@ -142,6 +148,7 @@ def cost(*, miss: float, false_alarm: float) -> Objective:
         f"cost(miss={miss!r}, false_alarm={false_alarm!r})",
         function,
         falls_with_false_alarms=false_alarm > 0,
+        rises_with_hits=false_alarm > 0,
     )
 
 
@@ -170,7 +177,7 @@ def _youden(tp: CountArray, fp: CountArray, fn: CountArray, tn: CountArray) -> C
 
 
 _NAMED = {
-    name: Objective(name, function, falls_with_false_alarms=True)
+    name: Objective(name, function, falls_with_false_alarms=True, rises_with_hits=True)
     for name, function in {
         "f1": _f1,
         "jaccard": _jaccard,

@@ -70,17 +70,18 @@ def search_exact(
     # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
     few_cuts = objective.falls_with_false_alarms and constraints.min_precision != 0
     if few_cuts:
-        cuts = _cuts(np.unique(one_class.positive), window)
+        cuts = _cuts(one_class, np.unique(one_class.positive), window)
         choice = _best(one_class, cuts, objective, constraints)
         few_cuts = choice.feasible and bool(choice.counts.tp > 0)
     if not few_cuts:
-        cuts = _cuts(one_class.distinct_scores(), window)
+        cuts = _cuts(one_class, one_class.distinct_scores(), window)
         choice = _best(one_class, cuts, objective, constraints)
     return choice._replace(threshold=_midway(one_class, choice.threshold, window.lowest))
 
 
-def _cuts(scores: FloatArray, window: Window) -> FloatArray:
-    start, stop = np.searchsorted(scores, [window.lowest, window.highest], side="left")
+def _cuts(one_class: SortedClass, scores: FloatArray, window: Window) -> FloatArray:
+    lowest = max(window.lowest, one_class.floor)
+    start, stop = np.searchsorted(scores, [lowest, window.highest], side="left")
     return np.append(scores[start:stop], window.highest)
 
 

@@ -26,6 +26,7 @@ from mlthresh.counts import SortedClass
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
 from mlthresh.options import FLOORS, SearchOptions, check_options, grid_points, options_as_json
+from mlthresh.pruning import is_proven, promising_parts
 from mlthresh.search import Choice, Window, search_exact, search_grid
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
@@ -128,16 +129,20 @@ class ThresholdSearch:
         bounds = self._bounds(n_classes, scores.dtype)
         constraints = self._constraints(n_classes)
 
+        parts: list[SortedClass | None] = [None] * n_classes
+        if self.strategy == "exact" and weight is None:
+            objective = resolve_objective(self.objective)
+            parts = promising_parts(scores, labels, objective, constraints)
         found: list[tuple[Choice, Status, int, bool, int]] = []
         for c in range(n_classes):
-            one_class = SortedClass(scores[:, c], labels[:, c], weight)
-            support = len(one_class.positive)
             allowed = Window(*bounds[:, c])
             promise = self._certificate(
                 scores[:, c], labels[:, c], units, constraints[c], n_classes
             )
             window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
-            choice = self._search(one_class, allowed, window, constraints[c])
+            choice, support = self._search_part_or_whole(
+                parts[c], scores[:, c], labels[:, c], weight, allowed, window, constraints[c]
+            )
             certified = (
                 self.confidence is not None
                 and promise.holds
@@ -166,6 +171,24 @@ class ThresholdSearch:
             score_scale=self._recorded_scale(scores),
             options=options_as_json(vars(self)),
         )
+
+    def _search_part_or_whole(
+        self,
+        part: SortedClass | None,
+        score: FloatArray,
+        label: npt.NDArray[Any],
+        weight: npt.NDArray[np.float64] | None,
+        allowed: Window,
+        window: Window,
+        constraints: Constraints,
+    ) -> tuple[Choice, int]:
+        """Return the choice, and the number of positives that it was made by."""
+        if part is not None:
+            choice = self._search(part, allowed, window, constraints)
+            if is_proven(part, choice, resolve_objective(self.objective)):
+                return choice, len(part.positive)
+        whole = SortedClass(score, label, weight)
+        return self._search(whole, allowed, window, constraints), len(whole.positive)
 
     def _search(
         self, one_class: SortedClass, allowed: Window, window: Window, constraints: Constraints

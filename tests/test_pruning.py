@@ -1,0 +1,114 @@
+"""Large data searched in part gives what the search of the whole gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning
+from mlthresh.objectives import resolve_objective
+
+OBJECTIVES = ["f1", "jaccard", "mcc", "youden", fbeta(2), cost(miss=5, false_alarm=1)]
+
+
+def searched_whole(objective):
+    """Return the same objective without the promise that lets a search stop early."""
+    objective = resolve_objective(objective)
+    return Objective(objective.name, objective.function, objective.falls_with_false_alarms)
+
+
+def assert_same(y_true, y_score, objective, **options):
+    part = find_optimal_thresholds(y_true, y_score, objective=objective, **options)
+    whole = find_optimal_thresholds(y_true, y_score, objective=searched_whole(objective), **options)
+    np.testing.assert_array_equal(part.thresholds, whole.thresholds)
+    np.testing.assert_array_equal(part.recall, whole.recall)
+    np.testing.assert_array_equal(part.alarm_rate, whole.alarm_rate)
+    np.testing.assert_array_equal(part.support, whole.support)
+    assert part.status == whole.status
+
+
+@given(st.data(), st.sampled_from(OBJECTIVES))
+def test_any_small_data(data, objective):
+    # A context, since hypothesis runs many examples within one fixture.
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "_FEWEST_ROWS": 1,
+            "_SAMPLED_ROWS": 5,
+            "_BLOCK_ELEMENTS": 8,
+            "_LARGEST_PART": 0.95,
+        }.items():
+            patch.setattr(pruning, name, value)
+        shape = (data.draw(st.integers(5, 60)), 2)
+        label = data.draw(hnp.arrays(float, shape, elements=st.sampled_from([0, 0, 0, 1, np.nan])))
+        score = data.draw(hnp.arrays(np.float32, shape, elements=st.integers(0, 12)))
+        options = data.draw(
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "min_recall": st.sampled_from([0.3, 0.9]),
+                    "min_precision": st.sampled_from([0.0, 0.5]),
+                    "max_threshold": st.integers(2, 10),
+                    "min_threshold": st.integers(0, 2),
+                },
+            )
+        )
+        assert_same(label, score, objective, **options)
+
+
+def large(seed=0, n_samples=40_000):
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random((n_samples, 4)) < [0.001, 0.01, 0.05, 0.4]).astype(float)
+    return y_true, (rng.normal(size=y_true.shape) + 1.5 * y_true).astype(np.float32)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+def test_large_data(objective):
+    assert_same(*large(), objective, min_recall=0.3)
+
+
+def test_large_data_is_really_searched_in_part():
+    y_true, y_score = large()
+    f1 = resolve_objective("f1")
+    parts = pruning.promising_parts(y_score, y_true, f1, [pruning.Constraints()] * 4)
+    for part in parts[:3]:
+        assert part is not None
+        assert len(part.negative) < 0.25 * len(y_true)
+    assert parts[3] is None  # a common class has to be sorted
+
+
+@pytest.mark.parametrize("decimals", [0, 1])
+def test_heavy_ties(decimals):
+    y_true, y_score = large(1)
+    assert_same(y_true, y_score.round(decimals), "f1")
+
+
+def test_a_sample_that_misleads_costs_time_only():
+    """Every row that the sample sees scores low: the floor suggested is far too low or absent."""
+    y_true, y_score = large(2, 1 << 16)
+    stride = len(y_true) // pruning._SAMPLED_ROWS
+    for low in (True, False):
+        misled = y_score.copy()
+        rows = slice(None, None, stride)
+        misled[rows] = np.where(y_true[rows] == 1, misled[rows], -20 if low else 20)
+        assert_same(y_true, misled, "f1")
+
+
+def test_missing_labels_and_bounds():
+    y_true, y_score = large(3)
+    y_true[::7] = np.nan
+    assert_same(y_true, y_score, "f1", max_threshold=[0.5, 1.0, 3.0, 0.0], min_recall=0.2)
+    assert_same(y_true, y_score, "f1", min_recall=0.9, confidence=0.9)
+
+
+def test_memory_order_and_integer_labels_do_not_matter():
+    y_true, y_score = large(4)
+    found = find_optimal_thresholds(y_true, y_score).thresholds
+    for labels, scores in (
+        (np.asfortranarray(y_true), np.asfortranarray(y_score)),
+        (y_true.astype(np.int8), y_score),
+        (y_true.astype(bool), y_score[:, ::1]),
+    ):
+        np.testing.assert_array_equal(find_optimal_thresholds(labels, scores).thresholds, found)

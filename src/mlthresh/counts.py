@@ -102,7 +102,7 @@ class SortedClass:
         below = [
             scores[index - 1]
             for scores in (self.positive, self.negative)
-            if (index := np.searchsorted(scores, threshold, side="left")) > 0
+            if (index := scores.searchsorted(threshold)) > 0
         ]
         return max(below) if below else None
 
@@ -122,7 +122,7 @@ def _weight_from(
     scores: FloatArray, weight_from: CountArray | None, thresholds: FloatArray
 ) -> tuple[CountArray, float]:
     """Return the weight at or above each threshold, and the weight in all."""
-    index = np.searchsorted(scores, thresholds, side="left")
+    index = scores.searchsorted(thresholds)
     if weight_from is None:
-        return (len(scores) - index).astype(np.float64), float(len(scores))
+        return len(scores) - index.astype(np.float64), float(len(scores))
     return weight_from[index], float(weight_from[0])

@@ -68,7 +68,7 @@ class Objective:
 
 def ratio(numerator: CountArray, denominator: CountArray) -> CountArray:
     """Divide, with 0 where the denominator is 0."""
-    out = np.zeros(np.broadcast(numerator, denominator).shape)
+    out = np.zeros(np.shape(denominator))
     return np.divide(numerator, denominator, out=out, where=denominator != 0)
 
 

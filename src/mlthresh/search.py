@@ -70,7 +70,7 @@ def search_exact(
     # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
     few_cuts = objective.falls_with_false_alarms and constraints.min_precision != 0
     if few_cuts:
-        cuts = _cuts(one_class, np.unique(one_class.positive), window)
+        cuts = _cuts(one_class, one_class.positive, window)
         choice = _best(one_class, cuts, objective, constraints)
         few_cuts = choice.feasible and bool(choice.counts.tp > 0)
     if not few_cuts:
@@ -80,9 +80,13 @@ def search_exact(
 
 
 def _cuts(one_class: SortedClass, scores: FloatArray, window: Window) -> FloatArray:
-    lowest = max(window.lowest, one_class.floor)
-    start, stop = np.searchsorted(scores, [lowest, window.highest], side="left")
-    return np.append(scores[start:stop], window.highest)
+    # Equal scores stay: of equal cuts the first is chosen.
+    start = scores.searchsorted(max(window.lowest, one_class.floor))
+    stop = max(start, scores.searchsorted(window.highest))
+    cuts = np.empty(stop - start + 1, dtype=scores.dtype)
+    cuts[:-1] = scores[start:stop]
+    cuts[-1] = window.highest
+    return cuts
 
 
 def _midway(
@@ -108,8 +112,8 @@ def _best(
     value = objective(*counts)
     shortfalls = constraints.shortfalls(counts)
     feasible = np.all(shortfalls <= 0, axis=0)
-    if feasible.any():
-        candidates = np.flatnonzero(feasible)
+    candidates = np.flatnonzero(feasible)
+    if len(candidates):
         best = int(candidates[np.argmax(value[candidates])])
     else:
         best = _closest(shortfalls, value)

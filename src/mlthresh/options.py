@@ -14,11 +14,19 @@ from mlthresh.exceptions import InputError
 from mlthresh.objectives import Objective, resolve_objective
 from mlthresh.threshold_set import ScoreScale
 
-__all__ = ["BOUNDS", "FLOORS", "SearchOptions", "check_options", "grid_points", "options_as_json"]
+__all__ = [
+    "BOUNDS",
+    "CHOICES",
+    "FLOORS",
+    "SearchOptions",
+    "check_options",
+    "grid_points",
+    "options_as_json",
+]
 
 FLOORS = ("min_recall", "min_precision", "min_specificity", "max_alarm_rate")
 BOUNDS = ("min_threshold", "max_threshold")
-_CHOICES = {
+CHOICES = {
     "strategy": ("exact", "grid"),
     "score_scale": ("probability", "real"),
     "on_infeasible": ("closest", "raise", "never"),
@@ -46,7 +54,7 @@ class SearchOptions(TypedDict, total=False):
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise unless each option is in its domain and applies beside the others."""
     resolve_objective(options["objective"])
-    for name, choices in _CHOICES.items():
+    for name, choices in CHOICES.items():
         if options[name] not in choices:
             raise InputError(f"{name} must be one of {choices}, got {options[name]!r}")
     for name in (*FLOORS, *BOUNDS):

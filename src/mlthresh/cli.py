@@ -1,0 +1,227 @@
+"""``mlthresh tune | apply | report | stats`` on files of labels and scores."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlthresh import __version__
+from mlthresh._files import write_text_atomically
+from mlthresh._score_files import read_pair, read_table
+from mlthresh._tables import text_table
+from mlthresh.exceptions import MlthreshError
+from mlthresh.metrics import multilabel_report
+from mlthresh.objectives import cost, fbeta
+from mlthresh.options import CHOICES
+from mlthresh.threshold_set import ThresholdSet
+from mlthresh.thresholds import find_optimal_thresholds
+from mlthresh.weights import compute_pos_weight, count_classes
+
+__all__ = ["main"]
+
+_FILES = """\
+Files. An .npz holds y_true and y_score, and may hold class_names and ids. A .csv or .parquet
+table has class names in its header and may have an id column; labels and scores are then two
+files, matched by id, or by position where one has no ids. An empty label is a missing one.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return 0, or 2 after printing what was wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (MlthreshError, OSError) as error:
+        print(f"mlthresh {options.command}: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _tune(options: argparse.Namespace) -> None:
+    columns = [name for name in (options.groups, options.weight) if name]
+    labels, scores = read_pair(
+        options.scores, options.labels, id_column=options.id, other_columns=columns
+    )
+    search: dict[str, Any] = {
+        name: getattr(options, name)
+        for name in (
+            *("min_recall", "min_precision", "min_specificity", "max_alarm_rate"),
+            *("min_threshold", "max_threshold", "confidence", "joint", *CHOICES),
+        )
+    }
+    weight = labels.extra[options.weight].astype(np.float64) if options.weight else None
+    found = find_optimal_thresholds(
+        labels.values,
+        scores.values,
+        sample_weight=weight,
+        groups=labels.extra[options.groups] if options.groups else None,
+        class_names=scores.class_names,
+        objective=_objective(options),
+        **search,
+    )
+    found.save(options.output)
+    print(f"{found}\n\n{options.output}")
+
+
+def _objective(options: argparse.Namespace) -> Any:
+    if options.beta is not None:
+        return fbeta(options.beta)
+    if options.cost is not None:
+        return cost(miss=options.cost[0], false_alarm=options.cost[1])
+    return options.objective
+
+
+def _apply(options: argparse.Namespace) -> None:
+    thresholds = ThresholdSet.load(options.thresholds)
+    scores = read_table(options.scores, "y_score", id_column=options.id)
+    decided = np.asarray(_for_columns(thresholds, scores.class_names).predict(scores.values))
+    names = scores.class_names or tuple(f"class {c}" for c in range(decided.shape[1]))
+    ids = scores.ids or tuple(map(str, range(len(decided))))
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["id", *names])
+    writer.writerows([name, *row] for name, row in zip(ids, decided.astype(int), strict=True))
+    _print_or_write(stream.getvalue(), options.output)
+
+
+def _for_columns(thresholds: ThresholdSet, names: tuple[str, ...] | None) -> ThresholdSet:
+    """Return the thresholds in the order of the file's columns."""
+    both = names is not None and thresholds.class_names is not None
+    return thresholds.select(names) if both and names is not None else thresholds
+
+
+def _report(options: argparse.Namespace) -> None:
+    labels, scores = read_pair(
+        options.scores, options.labels, id_column=options.id, other_columns=()
+    )
+    thresholds: Any = options.threshold
+    if options.thresholds is not None:
+        thresholds = _for_columns(ThresholdSet.load(options.thresholds), scores.class_names)
+    report = multilabel_report(
+        labels.values, scores.values, thresholds, class_names=scores.class_names
+    )
+    if options.format == "json":
+        _print_or_write(report.to_json() + "\n", options.output)
+    else:
+        text = report.to_markdown() if options.format == "markdown" else str(report)
+        _print_or_write(text.rstrip("\n") + "\n", options.output)
+
+
+def _stats(options: argparse.Namespace) -> None:
+    labels = read_table(
+        options.labels, "y_true", id_column=options.id, other_columns=options.ignore
+    )
+    counts = count_classes(labels.values)
+    has_positive = counts.n_positive > 0
+    pos_weight = np.full(len(has_positive), np.nan)
+    some = has_positive & (counts.n_positive < counts.n_samples)
+    if some.any():
+        pos_weight[some] = compute_pos_weight(labels.values[:, some], max_pos_weight=None)
+    names = labels.class_names or tuple(f"class {c}" for c in range(len(has_positive)))
+    by_count = np.argsort(-counts.n_positive, kind="stable")
+    if options.json:
+        rows = {
+            names[c]: {
+                "n_samples": int(counts.n_samples[c]),
+                "n_positive": int(counts.n_positive[c]),
+                "pos_weight": float(pos_weight[c]) if some[c] else None,
+            }
+            for c in by_count
+        }
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return
+    table = text_table(
+        ("class", "known", "positives", "prevalence", "pos_weight"),
+        [
+            (
+                names[c],
+                f"{counts.n_samples[c]}",
+                f"{counts.n_positive[c]}",
+                f"{100 * counts.n_positive[c] / max(1, counts.n_samples[c]):.2f}%",
+                f"{pos_weight[c]:.1f}" if some[c] else "-",
+            )
+            for c in by_count
+        ],
+    )
+    empty = int((~(labels.values == 1).any(axis=1)).sum())
+    print(f"{table}\n{len(labels.values)} rows, {empty} of them without any positive label")
+
+
+def _print_or_write(text: str, path: Path | None) -> None:
+    if path is None:
+        print(text, end="")
+    else:
+        write_text_atomically(path, text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mlthresh",
+        description="Decision thresholds for multi-label classifiers.",
+        epilog=_FILES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"mlthresh {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    tune = commands.add_parser("tune", help="find one threshold a class")
+    _add_pair(tune)
+    tune.add_argument("-o", "--output", type=Path, default=Path("thresholds.json"))
+    objective = tune.add_mutually_exclusive_group()
+    objective.add_argument("--objective", default="f1", help="f1, jaccard, mcc, youden, ...")
+    objective.add_argument("--beta", type=float, help="maximise F-beta")
+    objective.add_argument("--cost", type=float, nargs=2, metavar=("MISS", "FALSE_ALARM"))
+    for name in ("recall", "precision", "specificity"):
+        tune.add_argument(f"--min-{name}", type=float, metavar="RATE")
+    tune.add_argument("--max-alarm-rate", type=float, metavar="RATE")
+    tune.add_argument("--min-threshold", type=float, metavar="SCORE")
+    tune.add_argument("--max-threshold", type=float, metavar="SCORE")
+    tune.add_argument("--confidence", type=float, help="floors hold on unseen data this surely")
+    tune.add_argument("--joint", action="store_true", help="... for all classes at once")
+    for name, choices in CHOICES.items():
+        tune.add_argument(f"--{name.replace('_', '-')}", choices=choices, default=choices[0])
+    tune.add_argument("--groups", metavar="COLUMN", help="patients, with --confidence")
+    tune.add_argument("--weight", metavar="COLUMN", help="sample weights")
+    tune.set_defaults(run=_tune)
+
+    apply = commands.add_parser("apply", help="decide by saved thresholds, as 0 and 1 in a CSV")
+    apply.add_argument("scores", type=Path)
+    apply.add_argument("--thresholds", type=Path, required=True)
+    apply.add_argument("--id", metavar="COLUMN")
+    apply.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
+    apply.set_defaults(run=_apply)
+
+    report = commands.add_parser("report", help="measure decisions, with intervals")
+    _add_pair(report)
+    which = report.add_mutually_exclusive_group(required=True)
+    which.add_argument("--thresholds", type=Path, help="saved thresholds")
+    which.add_argument("--threshold", type=float, help="one for every class")
+    report.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    report.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
+    report.set_defaults(run=_report)
+
+    stats = commands.add_parser("stats", help="count classes in labels")
+    stats.add_argument("labels", type=Path)
+    stats.add_argument("--id", metavar="COLUMN")
+    stats.add_argument("--ignore", metavar="COLUMN", nargs="*", default=[])
+    stats.add_argument("--json", action="store_true")
+    stats.set_defaults(run=_stats)
+    return parser
+
+
+def _add_pair(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scores", type=Path, help=".npz with labels too, or a table of scores")
+    parser.add_argument("--labels", type=Path, help="a table of labels")
+    parser.add_argument("--id", metavar="COLUMN", help="by default one named id, if any")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

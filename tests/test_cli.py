@@ -1,0 +1,196 @@
+"""The command line on files as people have them, good and bad."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from mlthresh import ThresholdSet, find_optimal_thresholds, multilabel_report
+from mlthresh.cli import main
+
+NAMES = ("DR", "MH")
+
+
+@pytest.fixture
+def data():
+    rng = np.random.default_rng(0)
+    y_true = (rng.random((80, 2)) < [0.4, 0.2]).astype(float)
+    return y_true, (0.5 * rng.random(y_true.shape) + 0.5 * y_true * rng.random((80, 1))).round(6)
+
+
+@pytest.fixture
+def npz(tmp_path, data):
+    path = tmp_path / "scores.npz"
+    ids = np.array([f"img{i}" for i in range(80)])
+    np.savez(path, y_true=data[0], y_score=data[1], class_names=np.array(NAMES), ids=ids)
+    return path
+
+
+@pytest.fixture
+def tables(tmp_path, data):
+    """Labels with a byte-order mark, other columns, another column order and row order."""
+    order = np.random.default_rng(1).permutation(80)
+    labels = ["Patient,ID,MH,DR,OTHER"]
+    labels += [f"p{i // 2},img{i},{data[0][i, 1]:.0f},{data[0][i, 0]:.0f},0" for i in order]
+    scores = ["ID,DR,MH", *(f"img{i},{data[1][i, 0]},{data[1][i, 1]}" for i in range(80))]
+    (tmp_path / "labels.csv").write_text("\ufeff" + "\n".join(labels) + "\n", encoding="utf-8")
+    (tmp_path / "scores.csv").write_text("\n".join(scores) + "\n")
+    return tmp_path / "scores.csv", tmp_path / "labels.csv"
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_tune_writes_what_the_function_finds(npz, data, tmp_path, capsys):
+    output = tmp_path / "t.json"
+    assert run("tune", npz, "-o", output, "--min-recall", 0.3, "--max-threshold", 0.7) == 0
+    expected = find_optimal_thresholds(*data, min_recall=0.3, max_threshold=0.7)
+    found = ThresholdSet.load(output)
+    np.testing.assert_array_equal(found.thresholds, expected.thresholds)
+    assert found.class_names == NAMES
+    assert "DR" in capsys.readouterr().out
+
+
+def test_tables_are_matched_by_id_and_column(tables, data, tmp_path):
+    scores, labels = tables
+    output = tmp_path / "t.json"
+    arguments = ("--labels", labels, "--groups", "Patient", "-o", output)
+    assert run("tune", scores, *arguments, "--min-recall", 0.2, "--confidence", 0.8) == 0
+    expected = find_optimal_thresholds(
+        *data, groups=np.arange(80) // 2, min_recall=0.2, confidence=0.8
+    )
+    np.testing.assert_array_equal(ThresholdSet.load(output).thresholds, expected.thresholds)
+
+
+def test_parquet_is_read_like_csv(tables, tmp_path):
+    frames = pl.read_csv(tables[0]), pl.read_csv(tables[1]).drop("Patient")
+    found = []
+    for suffix in ("csv", "parquet"):
+        files = [tmp_path / f"{name}.{suffix}" for name in ("s", "l")]
+        for frame, path in zip(frames, files, strict=True):
+            getattr(frame, f"write_{suffix}")(path)
+        assert run("tune", files[0], "--labels", files[1], "-o", tmp_path / "t.json") == 0
+        found.append(ThresholdSet.load(tmp_path / "t.json").thresholds)
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--objective", "mcc"], {"objective": "mcc"}),
+        (["--strategy", "grid"], {"strategy": "grid"}),
+        (["--min-precision", "0.9", "--on-infeasible", "never"], {"min_precision": 0.9}),
+    ],
+)
+def test_options_reach_the_search(npz, data, tmp_path, arguments, options):
+    output = tmp_path / "t.json"
+    assert run("tune", npz, "-o", output, *arguments) == 0
+    if "never" in arguments:
+        options = {**options, "on_infeasible": "never"}
+    expected = find_optimal_thresholds(*data, **options)
+    np.testing.assert_array_equal(ThresholdSet.load(output).thresholds, expected.thresholds)
+
+
+def test_apply_decides_in_the_files_column_order(tables, data, tmp_path, capsys):
+    find_optimal_thresholds(*data, class_names=NAMES).select(["MH", "DR"]).save(tmp_path / "t.json")
+    assert run("apply", tables[0], "--thresholds", tmp_path / "t.json") == 0
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header == "id,DR,MH"
+    decided = np.array([row.split(",")[1:] for row in rows], dtype=int)
+    expected = data[1] >= find_optimal_thresholds(*data).thresholds
+    np.testing.assert_array_equal(decided, expected)
+    assert rows[0].startswith("img0,")
+
+
+def test_report_in_three_formats(npz, data, tmp_path, capsys):
+    assert run("report", npz, "--threshold", 0.5) == 0
+    assert "DR" in capsys.readouterr().out
+    assert run("report", npz, "--threshold", 0.5, "--format", "markdown") == 0
+    assert "| DR" in capsys.readouterr().out
+    output = tmp_path / "report.json"
+    assert run("report", npz, "--threshold", 0.5, "--format", "json", "-o", output) == 0
+    expected = multilabel_report(*data, 0.5, class_names=NAMES).to_dict()
+    assert json.loads(output.read_text())["macro_f1"] == expected["macro_f1"]
+
+
+def test_stats_count_known_labels(tmp_path, capsys):
+    path = tmp_path / "labels.csv"
+    path.write_text("ID,Patient,DR,MH,RS\na,p,1,0,0\nb,p,1,,0\nc,q,0,0,0\n")
+    assert run("stats", path, "--ignore", "Patient", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "DR": {"n_samples": 3, "n_positive": 2, "pos_weight": 0.5},
+        "MH": {"n_samples": 2, "n_positive": 0, "pos_weight": None},
+        "RS": {"n_samples": 3, "n_positive": 0, "pos_weight": None},
+    }
+    assert run("stats", path, "--ignore", "Patient") == 0
+    assert "3 rows, 1 of them without any positive" in capsys.readouterr().out
+
+
+def bad(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content) if isinstance(content, bytes) else path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("s.csv", "ID,DR\na,0.5\nb,high\n", "s.csv, line 3, column 'DR': expected a number"),
+        ("s.csv", "ID,DR\na,0.5\nb\n", "s.csv, line 3: 1 fields where the header has 2"),
+        ("s.csv", "ID,DR\na,0.5\na,0.1\n", "id 'a' occurs more than once"),
+        ("s.csv", "", "empty"),
+        ("s.csv", b"\xff\xfe\x00", "not a CSV file in UTF-8"),
+        ("s.npz", b"PK\x03\x04 truncated", "not a whole npz file"),
+        ("s.txt", "DR", "expected a file ending in"),
+    ],
+)
+def test_bad_files_are_named_with_line_and_column(tmp_path, capsys, name, content, message):
+    labels = bad(tmp_path, "labels.csv", "ID,DR\na,1\nb,0\n")
+    assert run("tune", bad(tmp_path, name, content), "--labels", labels) == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert name in printed
+    assert not (tmp_path / "thresholds.json").exists()
+
+
+def test_bad_combinations(tables, npz, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    scores, labels = tables
+    short = bad(tmp_path, "short.csv", "ID,DR,MH\nimg0,1,0\n")
+    no_class = bad(tmp_path, "no_class.csv", "ID,DR\nimg0,1\n")
+    pickled = tmp_path / "pickled.npz"
+    np.savez(pickled, y_true=np.array([{}], dtype=object), y_score=np.zeros((1, 1)))
+    for arguments, message in (
+        (["tune", scores], "name the file with the labels"),
+        (["tune", tmp_path / "none.npz"], "no such file"),
+        (["tune", scores, "--labels", short], "no row for 79 ids"),
+        (["tune", scores, "--labels", no_class], "no column for ['MH']"),
+        (["tune", scores, "--labels", labels, "--groups", "Site"], "no column 'Site'"),
+        (["tune", pickled], "of plain arrays"),
+        (["tune", npz, "--min-recall", 2], "min_recall must lie in [0, 1]"),
+        (["tune", npz, "--objective", "F9"], "unknown objective 'F9'"),
+        (["apply", scores, "--thresholds", short], "not a whole JSON file"),
+    ):
+        assert run(*arguments) == 2
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "thresholds.json").exists()
+
+
+def test_labels_neither_0_nor_1_are_refused_by_place(tmp_path, tables, capsys):
+    rows = "".join(f"img{i},0,{2 * (i == 5)}\n" for i in range(80))
+    labels = bad(tmp_path, "l.csv", "ID,DR,MH\n" + rows)
+    assert run("tune", tables[0], "--labels", labels, "-o", tmp_path / "t.json") == 2
+    assert "y_true[5, 1] is 2.0" in capsys.readouterr().err
+
+
+def test_it_runs_as_a_program():
+    shown = subprocess.run(
+        [sys.executable, "-m", "mlthresh.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "tune" in shown.stdout

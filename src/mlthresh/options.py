@@ -27,7 +27,7 @@ __all__ = [
 FLOORS = ("min_recall", "min_precision", "min_specificity", "max_alarm_rate")
 BOUNDS = ("min_threshold", "max_threshold")
 CHOICES = {
-    "strategy": ("exact", "grid"),
+    "strategy": ("exact", "pooled", "grid"),
     "score_scale": ("probability", "real"),
     "on_infeasible": ("closest", "raise", "never"),
 }
@@ -45,7 +45,7 @@ class SearchOptions(TypedDict, total=False):
     max_threshold: npt.ArrayLike | None
     confidence: float | None
     joint: bool
-    strategy: Literal["exact", "grid"]
+    strategy: Literal["exact", "pooled", "grid"]
     grid: npt.ArrayLike | None
     score_scale: ScoreScale
     on_infeasible: Literal["closest", "raise", "never"]

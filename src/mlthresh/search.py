@@ -11,7 +11,7 @@ from mlthresh.constraints import Constraints
 from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.objectives import Objective
 
-__all__ = ["Choice", "Window", "search_exact", "search_grid"]
+__all__ = ["Choice", "Window", "search_exact", "search_grid", "search_nearest"]
 
 
 class Window(NamedTuple):
@@ -76,6 +76,31 @@ def search_exact(
     if not few_cuts:
         cuts = _cuts(one_class, one_class.distinct_scores(), window)
         choice = _best(one_class, cuts, objective, constraints)
+    return choice._replace(threshold=_midway(one_class, choice.threshold, window.lowest))
+
+
+def search_nearest(
+    one_class: SortedClass,
+    window: Window,
+    target: np.floating[Any],
+    objective: Objective,
+    constraints: Constraints,
+) -> Choice:
+    """Return the target if it satisfies the constraints, else the cut nearest to it that does.
+
+    The nearest cut decides the fewest samples otherwise. Where no cut of the window satisfies
+    the constraints, the closest is returned, as in the exact search.
+    """
+    choice = _best(one_class, np.array([target]), objective, constraints)
+    if choice.feasible:
+        return choice
+    cuts = _cuts(one_class, one_class.distinct_scores(), window)
+    counts = one_class.counts(cuts)
+    feasible = np.all(constraints.shortfalls(counts) <= 0, axis=0)
+    if feasible.any():
+        distance = np.abs(counts.tp + counts.fp - choice.counts.tp - choice.counts.fp)
+        cuts = cuts[[np.argmin(np.where(feasible, distance, np.inf))]]
+    choice = _best(one_class, cuts, objective, constraints)
     return choice._replace(threshold=_midway(one_class, choice.threshold, window.lowest))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,8 +26,9 @@ from mlthresh.counts import SortedClass
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
 from mlthresh.options import FLOORS, SearchOptions, check_options, grid_points, options_as_json
+from mlthresh.pooling import pooled_targets
 from mlthresh.pruning import is_proven, promising_parts
-from mlthresh.search import Choice, Window, search_exact, search_grid
+from mlthresh.search import Choice, Window, search_exact, search_grid, search_nearest
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
 __all__ = ["SearchOptions", "ThresholdSearch", "find_optimal_thresholds"]
@@ -57,14 +58,18 @@ class ThresholdSearch:
         whatever the distribution of the scores. See Notes for what this takes.
     joint : bool, default False
         The floors of all classes hold at once with that probability.
-    strategy : {"exact", "grid"}, default "exact"
+    strategy : {"exact", "pooled", "grid"}, default "exact"
         "exact" considers every cut that the scores allow and reports the middle of the gap
-        below the chosen score. "grid" considers the points of `grid` alone.
+        below the chosen score. "pooled" maximises the expected objective under a model of all
+        classes together, and takes the nearest threshold that satisfies the constraints: rare
+        classes borrow from the others, and their thresholds hold better on new data (see
+        `mlthresh.pooling`). "grid" considers the points of `grid` alone.
     grid : array of shape (n_points,), optional
         For "grid"; by default 0.10, 0.15, ..., 0.90 (17 points).
     score_scale : {"probability", "real"}, default "probability"
-        What the scores are declared to be; kept in the result. Scores outside [0, 1] are
-        recorded as "real".
+        What the scores are declared to be; kept in the result. "pooled" models probabilities
+        on the logit scale, and raises where one is outside [0, 1]; logits and margins are
+        "real". For the other strategies, scores outside [0, 1] are recorded as "real".
     on_infeasible : {"closest", "raise", "never"}, default "closest"
         For a class that no threshold suits: the point with the smallest largest shortfall
         (of equals, recall's counts first), an `InfeasibleError`, or a threshold of infinity.
@@ -99,7 +104,7 @@ class ThresholdSearch:
     max_threshold: npt.ArrayLike | None = None
     confidence: float | None = None
     joint: bool = False
-    strategy: Literal["exact", "grid"] = "exact"
+    strategy: Literal["exact", "pooled", "grid"] = "exact"
     grid: npt.ArrayLike | None = None
     score_scale: ScoreScale = "probability"
     on_infeasible: Literal["closest", "raise", "never"] = "closest"
@@ -129,20 +134,37 @@ class ThresholdSearch:
         bounds = self._bounds(n_classes, scores.dtype)
         constraints = self._constraints(n_classes)
 
-        parts: list[SortedClass | None] = [None] * n_classes
+        promises = [
+            self._certificate(scores[:, c], labels[:, c], units, constraints[c], n_classes)
+            for c in range(n_classes)
+        ]
+        allowed = [Window(*bounds[:, c]) for c in range(n_classes)]
+        windows = [
+            window.narrowed(promise.lowest, promise.highest, holds=promise.holds)
+            for window, promise in zip(allowed, promises, strict=True)
+        ]
+        parts: Sequence[SortedClass | None] = [None] * n_classes
+        targets: Sequence[np.floating[Any] | None] = [None] * n_classes
         if self.strategy == "exact" and weight is None:
             objective = resolve_objective(self.objective)
             parts = promising_parts(scores, labels, objective, constraints)
+        elif self.strategy == "pooled":
+            parts, targets = self._pool(scores, labels, weight, allowed, windows, constraints)
         found: list[tuple[Choice, Status, int, bool, int]] = []
-        for c in range(n_classes):
-            allowed = Window(*bounds[:, c])
-            promise = self._certificate(
-                scores[:, c], labels[:, c], units, constraints[c], n_classes
-            )
-            window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
-            choice, support = self._search_part_or_whole(
-                parts[c], scores[:, c], labels[:, c], weight, allowed, window, constraints[c]
-            )
+        for c, promise in enumerate(promises):
+            if (target := targets[c]) is not None and (part := parts[c]) is not None:
+                choice = self._search_pooled(part, target, allowed[c], windows[c], constraints[c])
+                support = len(part.positive)
+            else:
+                choice, support = self._search_part_or_whole(
+                    parts[c],
+                    scores[:, c],
+                    labels[:, c],
+                    weight,
+                    allowed[c],
+                    windows[c],
+                    constraints[c],
+                )
             certified = (
                 self.confidence is not None
                 and promise.holds
@@ -190,6 +212,45 @@ class ThresholdSearch:
         whole = SortedClass(score, label, weight)
         return self._search(whole, allowed, window, constraints), len(whole.positive)
 
+    def _pool(
+        self,
+        scores: FloatArray,
+        labels: npt.NDArray[Any],
+        weight: npt.NDArray[np.float64] | None,
+        allowed: Sequence[Window],
+        windows: Sequence[Window],
+        constraints: Sequence[Constraints],
+    ) -> tuple[Sequence[SortedClass], Sequence[np.floating[Any] | None]]:
+        """Return all classes, and for each the threshold that the model of them all favours."""
+        if self.score_scale == "probability" and self._recorded_scale(scores) == "real":
+            raise InputError(
+                f"strategy='pooled' expects probabilities, but y_score ranges from {scores.min()} "
+                f"to {scores.max()}; for logits or margins pass score_scale='real'"
+            )
+        classes = [SortedClass(scores[:, c], labels[:, c], weight) for c in range(scores.shape[1])]
+        # Nothing is promised for a class that certification is impossible for.
+        reachable = [
+            window if len(one_class.positive) else anywhere
+            for one_class, window, anywhere in zip(classes, windows, allowed, strict=True)
+        ]
+        objective = resolve_objective(self.objective)
+        return classes, pooled_targets(classes, reachable, objective, constraints, self.score_scale)
+
+    def _search_pooled(
+        self,
+        one_class: SortedClass,
+        target: np.floating[Any],
+        allowed: Window,
+        window: Window,
+        constraints: Constraints,
+    ) -> Choice:
+        objective = resolve_objective(self.objective)
+        if len(one_class.positive) == 0:  # neither recall nor precision can be looked at
+            constraints = replace(constraints, min_recall=None, min_precision=None)
+            return search_nearest(one_class, allowed, target, objective, constraints)
+        choice = search_nearest(one_class, window, target, objective, constraints)
+        return self._or_never(one_class, choice, window, constraints)
+
     def _search(
         self, one_class: SortedClass, allowed: Window, window: Window, constraints: Constraints
     ) -> Choice:
@@ -207,8 +268,16 @@ class ThresholdSearch:
             choice = search_grid(one_class, grid, objective, constraints)
         else:
             choice = search_exact(one_class, window, objective, constraints)
+        return self._or_never(one_class, choice, window, constraints)
+
+    def _or_never(
+        self, one_class: SortedClass, choice: Choice, window: Window, constraints: Constraints
+    ) -> Choice:
+        """Return the choice, or for an infeasible class what `on_infeasible` puts in its place."""
         feasible = choice.feasible and window.holds
         if not feasible and self.on_infeasible == "never":
+            never = np.array([np.inf], dtype=window.highest.dtype)
+            objective = resolve_objective(self.objective)
             choice = search_grid(one_class, never, objective, constraints)
         return choice._replace(feasible=feasible)
 
@@ -315,8 +384,9 @@ def find_optimal_thresholds(
     Returns
     -------
     ThresholdSet
-        A class without positives gets the status "no_positives" and the threshold infinity; a
-        class that no threshold suits, "infeasible".
+        A class without positives gets the status "no_positives" and the threshold infinity, or
+        with "pooled" one that is borrowed from the other classes, if any has a positive; a class
+        that no threshold suits, "infeasible".
 
     Raises
     ------

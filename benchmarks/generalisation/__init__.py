@@ -1,0 +1,1 @@
+"""How well thresholds hold on data that did not choose them: strategies, sets and tables."""

@@ -159,10 +159,6 @@ def save_model(
         What JSON can hold; tuples come back as lists. The preprocessing says how an image
         becomes the network's input.
 
-    Returns
-    -------
-    None
-
     Raises
     ------
     InputError

@@ -41,6 +41,14 @@ class CrossFitResult:
         Of the pooled counts, averaged over repeats; 0 where a rate is 0/0.
     macro_f1, micro_f1 : float
         Mean of `f1` over classes with a positive; F1 of the counts summed over classes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.tile([[1], [0]], (10, 1))
+    >>> result = cross_fit_thresholds(labels, labels * 0.5 + 0.2, n_splits=2)
+    >>> result.f1, result.macro_f1
+    (array([1.]), 1.0)
     """
 
     threshold_set: ThresholdSet
@@ -188,6 +196,14 @@ class BootstrapResult:
         Found anew on each resample.
     precision, recall, f1 : float arrays of shape (n_resamples, n_classes)
         On each resample, at the thresholds of `threshold_set`; NaN where a rate is 0/0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.tile([[1], [0]], (10, 1))
+    >>> result = bootstrap_thresholds(labels, labels * 0.5 + 0.2, n_resamples=20)
+    >>> result.interval("recall", confidence=0.9)
+    array([[1., 1.]])
     """
 
     threshold_set: ThresholdSet

@@ -53,7 +53,21 @@ class FloorCheck:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """The floors of all classes on new data; see `verify_thresholds`."""
+    """The floors of all classes on new data; see `verify_thresholds`.
+
+    Attributes
+    ----------
+    checks : tuple of FloorCheck
+        One a class and floor.
+    confidence : float
+        Of each bound by itself.
+
+    Examples
+    --------
+    >>> check = FloorCheck("DR", "recall", 0.5, met=1, units=10, lower=0.01, upper=0.39)
+    >>> VerificationReport((check,), confidence=0.95).broken
+    ('DR',)
+    """
 
     checks: tuple[FloorCheck, ...]
     confidence: float

@@ -1,0 +1,33 @@
+"""Retinal diseases in fundus photographs: a complete multi-label system.
+
+From a folder of labelled photographs to a model with one decision threshold per disease, its
+figures and its report. Every step is a command, and the steps talk through files in a run folder::
+
+    python -m examples.rfmid demo     --folder demo                  # everything, on generated eyes
+
+    python -m examples.rfmid generate --root data                    # generated photographs
+    python -m examples.rfmid train    --data data --run run          # train, select, tune, save
+    python -m examples.rfmid tune     --run run --strategy exact     # other thresholds, in seconds
+    python -m examples.rfmid evaluate --run run                      # the test split, once
+    python -m examples.rfmid report   --run run                      # report.md and its figures
+    python -m examples.rfmid predict  --run run --images eye.png     # a new photograph
+
+``train`` takes the settings of a preset, and a flag for each of them (``train --help``):
+
+- ``--preset after`` (the default): ConvNeXt-Tiny, fine-tuned from ImageNet weights at 224 pixels.
+- ``--preset before``: the same network as first tried, without the changes that ``after`` made.
+- ``--preset cpu``: a small ConvNeXt from random weights at 96 pixels, for a machine without a GPU.
+- ``--preset demo``: the same at 64 pixels, for generated photographs.
+
+A run that was broken off, by Ctrl-C or ``--max-minutes``, goes on with
+``train --run run --resume``.
+
+The run folder holds ``config.json``, ``data.json`` (classes, counts, warnings), ``metrics.jsonl``
+(a line per epoch), ``checkpoint.pt`` (for resuming), ``predictions_val.npz`` and
+``predictions_test.npz``, the model (``model.safetensors``, ``thresholds.json``, ``model.json``),
+``evaluation.json``, ``report.md`` and ``figures/``. Tuning and evaluation read the predictions
+alone: they need neither the photographs nor a GPU.
+
+The data folder holds three splits, RFMiD's as they are downloaded, or any others of the same shape:
+a folder of images and a CSV with a column ``ID`` and one 0/1 column per disease.
+"""

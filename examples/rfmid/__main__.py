@@ -1,0 +1,74 @@
+"""``python -m examples.rfmid COMMAND``: choose the step, and turn errors into one line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import tyro
+
+import examples.rfmid
+from examples.rfmid.errors import RecipeError
+from mlthresh import MlthreshError
+
+__all__ = ["main"]
+
+_PROG = "python -m examples.rfmid"
+
+# Command -> module and function; imported when chosen, so that tuning doesn't load torchvision.
+_COMMANDS = {
+    "demo": ("examples.rfmid.demo", "demo"),
+    "generate": ("examples.rfmid.fundus", "generate_dataset"),
+    "train": ("examples.rfmid.train", "train"),
+    "tune": ("examples.rfmid.tune", "tune"),
+    "evaluate": ("examples.rfmid.evaluate", "evaluate"),
+    "report": ("examples.rfmid.report", "report"),
+    "predict": ("examples.rfmid.predict", "predict"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit status: 0, 2 for an error, 130 if interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(f"usage: {_PROG} {{{','.join(_COMMANDS)}}} [--help]\n\n{examples.rfmid.__doc__}")
+        return 0 if arguments else 2
+    command, *rest = arguments
+    if command not in _COMMANDS:
+        print(f"unknown command {command!r}; there are {', '.join(_COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        _run(command, rest)
+    except (RecipeError, MlthreshError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        hint = "; train --resume goes on after the last whole epoch" if command == "train" else ""
+        print(f"interrupted{hint}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    prog = f"{_PROG} {command}"
+    if command == "train":
+        from examples.rfmid.arguments import parse_train_arguments
+
+        chosen = parse_train_arguments(arguments, prog)
+        _function(command)(
+            chosen.config, chosen.run, resume=chosen.resume, overwrite=chosen.overwrite
+        )
+    else:
+        tyro.cli(_function(command), args=arguments, prog=prog)
+
+
+def _function(command: str) -> Callable[..., Any]:
+    module, name = _COMMANDS[command]
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""From a set of diseases to a photograph: plan the eye, let the diseases act, paint, expose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlthresh.exceptions import InputError
+
+from .anatomy import paint_disc, paint_pigment, paint_vessels
+from .camera import photograph
+from .canvas import Canvas
+from .label_sets import CODES
+from .retina import plan_retina
+from .signs import SIGNS
+from .vessels import grow_tree
+
+__all__ = ["draw_fundus"]
+
+
+def draw_fundus(
+    labels: Iterable[str], *, size: int = 224, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Draw a fundus photograph of an eye with the given diseases.
+
+    The eye, the camera and each disease have random streams of their own, so the same generator
+    state draws the same eye with and without a disease.
+
+    Parameters
+    ----------
+    labels : iterable of str
+        RFMiD codes of the diseases, any of ``CODES``; empty for a healthy eye.
+    size : int
+        Width and height in pixels, at least 32.
+    rng : numpy.random.Generator
+        Source of everything random; it must have been made from a seed, to be split.
+
+    Returns
+    -------
+    numpy.ndarray
+        Red, green and blue, shape (size, size, 3), dtype uint8.
+
+    Raises
+    ------
+    InputError
+        If a label is unknown or the size too small.
+    """
+    shown = set(labels)
+    if unknown := shown - set(CODES):
+        raise InputError(f"unknown disease codes {sorted(unknown)}; known: {', '.join(CODES)}")
+    if size < 32:
+        raise InputError(f"size must be at least 32 pixels, got {size}")
+    eye_rng, vein_rng, artery_rng, pigment_rng, camera_rng, *sign_rngs = rng.spawn(5 + len(CODES))
+    retina = plan_retina(eye_rng)
+    for code, sign_rng in zip(CODES, sign_rngs, strict=True):
+        if code in shown:
+            SIGNS[code](retina, sign_rng)
+    veins = grow_tree(
+        retina, retina.vein_width, retina.vein_swelling, retina.vein_tortuosity, 0.0, vein_rng
+    )
+    arteries = grow_tree(
+        retina, retina.artery_width, [1.0] * 4, retina.artery_tortuosity, 0.22, artery_rng
+    )
+    canvas = Canvas(retina, veins, arteries, size)
+    paint_pigment(canvas, pigment_rng)
+    for paint in retina.deep:
+        paint(canvas)
+    paint_disc(canvas)
+    paint_vessels(canvas)
+    for paint in retina.superficial:
+        paint(canvas)
+    return photograph(canvas, camera_rng)

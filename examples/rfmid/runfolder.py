@@ -1,0 +1,188 @@
+"""The files of a run folder: their names, and how they are written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from examples.rfmid.errors import RecipeError
+
+__all__ = ["Predictions", "RunFolder", "read_json", "replacing", "write_json", "write_json_lines"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each step of a run leaves its result for the next."""
+
+    path: Path
+
+    def create(self) -> None:
+        """Make the folder, unless it is there."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecipeError(f"cannot make the run folder {self.path}: {error}") from error
+
+    @property
+    def config(self) -> Path:
+        """All settings."""
+        return self.path / "config.json"
+
+    @property
+    def data(self) -> Path:
+        """Classes, counts and warnings of the data."""
+        return self.path / "data.json"
+
+    @property
+    def checked_images(self) -> Path:
+        """Images that were decoded without fault, so that resuming doesn't decode them again."""
+        return self.path / "checked_images.json"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per line and epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What resuming needs."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """The selected model's weights."""
+        return self.path / "model.safetensors"
+
+    @property
+    def manifest(self) -> Path:
+        """What belongs to the saved model; written last, so there once training has ended."""
+        return self.path / "model.json"
+
+    def results(self) -> list[Path]:
+        """Return everything that the recipe may have written here."""
+        names = (
+            *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
+            *("predictions_val.npz", "predictions_test.npz"),
+            *("model.json", "model.safetensors", "thresholds.json"),
+            *("evaluation.json", "report.md", "report.json", "figures"),
+        )
+        return [self.path / name for name in names]
+
+    def predictions(self, split: str) -> Path:
+        """Return the file with the scores of ``"val"`` or ``"test"``."""
+        return self.path / f"predictions_{split}.npz"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Labels and scores of one split: all that tuning and evaluation need.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Image names, sorted as in the label file.
+    class_names : tuple of str
+    y_true : float32 ndarray of shape (n_images, n_classes)
+        0, 1, or NaN (missing).
+    y_score : float32 ndarray of shape (n_images, n_classes)
+        Sigmoid of the logits.
+    patients : tuple of str or None
+    """
+
+    ids: tuple[str, ...]
+    class_names: tuple[str, ...]
+    y_true: npt.NDArray[np.float32]
+    y_score: npt.NDArray[np.float32]
+    patients: tuple[str, ...] | None = None
+
+    def save(self, path: Path) -> None:
+        """Write a compressed .npz that needs no pickle."""
+        arrays = {
+            "ids": np.array(self.ids, dtype=np.str_),
+            "class_names": np.array(self.class_names, dtype=np.str_),
+            "y_true": self.y_true.astype(np.float32),
+            "y_score": self.y_score.astype(np.float32),
+        }
+        if self.patients is not None:
+            arrays["patients"] = np.array(self.patients, dtype=np.str_)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Predictions:
+        """Read what `save` wrote."""
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                loaded = {name: arrays[name] for name in arrays.files}
+            predictions = cls(
+                ids=tuple(map(str, loaded["ids"])),
+                class_names=tuple(map(str, loaded["class_names"])),
+                y_true=loaded["y_true"],
+                y_score=loaded["y_score"],
+                patients=tuple(map(str, loaded["patients"])) if "patients" in loaded else None,
+            )
+        except FileNotFoundError as error:
+            raise RecipeError(f"{path} doesn't exist: has the training ended?") from error
+        except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
+            raise RecipeError(f"{path} isn't a file of predictions: {error}") from error
+        shape = (len(predictions.ids), len(predictions.class_names))
+        if not predictions.y_true.shape == predictions.y_score.shape == shape:
+            raise RecipeError(
+                f"{path}: labels {predictions.y_true.shape} and scores "
+                f"{predictions.y_score.shape} should have the shape {shape}"
+            )
+        return predictions
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; it takes the place of `path` if nothing is raised."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a readable JSON object."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
+
+
+def write_json_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
+    with replacing(path) as temporary:
+        temporary.write_text(lines, "utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecipeError(f"cannot read {path}: {error}") from error
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content

@@ -1,0 +1,175 @@
+"""A run folder as training leaves it, with simulated labels and scores instead of a network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from examples.rfmid.config import Config
+from examples.rfmid.config_file import save_config
+from examples.rfmid.glossary import RFMID
+from examples.rfmid.model import build_model
+from examples.rfmid.presets import PRESETS
+from examples.rfmid.runfolder import Predictions, RunFolder, write_json, write_json_lines
+from examples.rfmid.selection import choose_thresholds, validation_metrics
+from examples.rfmid.transforms import Preprocessing
+from mlthresh import save_model
+
+CODES = ("DR", "MH", "ODC", "CRVO", "RPEC")
+PREPROCESSING = Preprocessing(image_size=32).to_dict()
+
+
+def simulate_labels(
+    n: int, n_classes: int, rng: np.random.Generator, *, commonest: float = 0.2
+) -> npt.NDArray[np.float32]:
+    """Long-tailed labels: each class is rarer than the one before, none is absent."""
+    prevalence = commonest * 0.75 ** np.arange(n_classes)
+    labels = (rng.random((n, n_classes)) < np.maximum(prevalence, 0.01)).astype(np.float32)
+    labels[rng.integers(n, size=n_classes), np.arange(n_classes)] = 1
+    return labels
+
+
+def simulate_scores(
+    labels: npt.NDArray[np.float32], rng: np.random.Generator, separation: float = 2.0
+) -> npt.NDArray[np.float32]:
+    """Scores as a focal loss leaves them: squeezed toward the middle."""
+    logits = 0.4 * (rng.normal(size=labels.shape) + separation * np.nan_to_num(labels)) - 1.0
+    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+
+
+def simulate_run(
+    run: Path,
+    *,
+    codes: tuple[str, ...] = CODES,
+    labels: dict[str, npt.NDArray[np.float32]] | None = None,
+    n_epochs: int = 6,
+    data: Path = Path("data"),
+    config: Config | None = None,
+    image_folders: dict[str, str] | None = None,
+    ids: dict[str, tuple[str, ...]] | None = None,
+    n_patients: int | None = None,
+    seed: int = 0,
+) -> RunFolder:
+    """Write config, data, metrics and predictions; no thresholds and no model."""
+    rng = np.random.default_rng(seed)
+    if labels is None:
+        sizes = {"train": 400, "val": 160, "test": 200}
+        labels = {name: simulate_labels(n, len(codes), rng) for name, n in sizes.items()}
+    run.mkdir(parents=True, exist_ok=True)
+    folder = RunFolder(run)
+    config = config or PRESETS["demo"]
+    config = replace(config, data=replace(config.data, folder=data))
+    save_config(folder.config, config)
+    write_json(folder.data, _summary(codes, labels, data, image_folders))
+    for name in ("val", "test"):
+        n = len(labels[name])
+        Predictions(
+            ids=ids[name] if ids else tuple(f"{name}_{k}" for k in range(n)),
+            class_names=codes,
+            y_true=labels[name],
+            y_score=simulate_scores(labels[name], rng),
+            patients=n_patients and tuple(str(k % n_patients) for k in range(n)),
+        ).save(folder.predictions(name))
+    write_json_lines(
+        folder.metrics,
+        [_epoch(e, n_epochs, config, codes, labels["val"], rng) for e in range(n_epochs)],
+    )
+    return folder
+
+
+def choose_as_trained(folder: RunFolder) -> None:
+    """Write the thresholds that training would have chosen."""
+    val = Predictions.load(folder.predictions("val"))
+    choose_thresholds(PRESETS["demo"].thresholds, val.y_true, val.y_score, val.class_names).save(
+        folder.path / "thresholds.json"
+    )
+
+
+def build_network(n_classes: int) -> nn.Module:
+    """The architecture that the simulated runs' config names."""
+    return build_model("convnext_demo", n_classes, "none", seed=1)
+
+
+def save_network(
+    folder: RunFolder, *, preprocessing: dict[str, Any] | None = PREPROCESSING
+) -> nn.Module:
+    """Save an untrained network beside the predictions, as training does; return it."""
+    val = Predictions.load(folder.predictions("val"))
+    thresholds = choose_thresholds(
+        PRESETS["demo"].thresholds, val.y_true, val.y_score, val.class_names
+    )
+    network = build_network(len(val.class_names))
+    with torch.no_grad():  # logits around the thresholds, so that decisions differ
+        network.classifier[2].weight.mul_(40)
+    save_model(
+        folder.path,
+        network,
+        thresholds,
+        preprocessing=preprocessing,
+        metadata={"disease_names": [RFMID.get(code, code) for code in val.class_names]},
+    )
+    return network
+
+
+def _epoch(
+    epoch: int,
+    n_epochs: int,
+    config: Config,
+    codes: tuple[str, ...],
+    labels: npt.NDArray[np.float32],
+    rng: np.random.Generator,
+) -> dict[str, object]:
+    progress = (epoch + 1) / n_epochs
+    scores = simulate_scores(labels, rng, separation=2.5 * progress)
+    return {
+        "epoch": epoch + 1,
+        "train_loss": 0.1 / (1 + 3 * progress),
+        "val_loss": 0.1 / (1 + 2 * progress),
+        **validation_metrics(config.thresholds, labels, scores, codes),
+        "lr": {"backbone": 1e-3 * (1.01 - progress), "head": 2e-3 * (1.01 - progress)},
+        "seconds": 12.5,
+        "images_per_second": 160.0,
+    }
+
+
+def _summary(
+    codes: tuple[str, ...],
+    labels: dict[str, npt.NDArray[np.float32]],
+    data: Path,
+    image_folders: dict[str, str] | None,
+) -> dict[str, object]:
+    named = {"train": "Training", "val": "Validation", "test": "Test"}
+    return {
+        "classes": [
+            {
+                "code": code,
+                "name": RFMID.get(code, code),
+                "counts": {name: int((labels[name][:, c] == 1).sum()) for name in named},
+            }
+            for c, code in enumerate(codes)
+        ],
+        "min_count": 20,
+        "dropped_classes": [{"code": "ERM", "name": "epiretinal membrane", "count": 7}],
+        "left_out_columns": ["Disease_Risk"],
+        "splits": {
+            name: {
+                "images": len(labels[name]),
+                "image_folder": image_folders[name] if image_folders else str(data / folder),
+                "label_file": str(data / f"{folder}_Labels.csv"),
+                "patients": None,
+                "without_disease": int((~(labels[name] == 1).any(axis=1)).sum()),
+                "without_disease_in_all_columns": 3,
+                "missing_labels": int(np.isnan(labels[name]).sum()),
+                "unlabelled_images_skipped": 0,
+            }
+            for name, folder in named.items()
+        },
+        "warnings": [],
+        "digest": "0" * 32,
+    }

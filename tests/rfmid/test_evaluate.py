@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from examples.rfmid.comparison import macro_f1_difference
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.evaluate import evaluate
+from examples.rfmid.glossary import RFMID
+from examples.rfmid.runfolder import Predictions, RunFolder
+from mlthresh import FileFormatError, ThresholdSet
+from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    run = simulate_run(tmp_path / "run")
+    choose_as_trained(run)
+    return run
+
+
+def naive_counts(y_true, y_score, threshold) -> tuple[int, int, int]:
+    tp = fp = fn = 0
+    for label, score in zip(y_true, y_score, strict=True):
+        if np.isnan(label):
+            continue
+        alarm = score >= threshold
+        tp += bool(alarm and label == 1)
+        fp += bool(alarm and label == 0)
+        fn += bool(not alarm and label == 1)
+    return tp, fp, fn
+
+
+def naive_f1(y_true, y_score, threshold) -> float:
+    tp, fp, fn = naive_counts(y_true, y_score, threshold)
+    return 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+
+
+def naive_recall(y_true, y_score, threshold) -> float:
+    tp, _, fn = naive_counts(y_true, y_score, threshold)
+    return tp / (tp + fn)
+
+
+def naive_grid_threshold(y_true, y_score) -> np.float32:
+    """The deck's loop, with both ends of the grid: the first of the best that keep the recall."""
+    best, best_f1 = None, -1.0
+    for step in range(17):
+        threshold = np.float32(round(0.10 + 0.05 * step, 2))
+        if threshold > np.float32(0.7) or naive_recall(y_true, y_score, threshold) < 0.3:
+            continue
+        f1 = naive_f1(y_true, y_score, threshold)
+        if f1 > best_f1:
+            best, best_f1 = threshold, f1
+    assert best is not None
+    return best
+
+
+def by_key(result: dict) -> dict[str, dict]:
+    return {rule["key"]: rule for rule in result["rules"]}
+
+
+def test_the_rules_agree_with_naive_loops(folder: RunFolder) -> None:
+    rules = by_key(evaluate(folder.path, n_resamples=20))
+    val, test = (Predictions.load(folder.predictions(split)) for split in ("val", "test"))
+    grid = [naive_grid_threshold(val.y_true[:, c], val.y_score[:, c]) for c in range(len(CODES))]
+    assert rules["fixed"]["thresholds"] == [0.5] * len(CODES)
+    assert rules["grid"]["thresholds"] == [float(t) for t in grid]
+    assert rules["in_use"]["thresholds"] == rules["grid"]["thresholds"]
+    for rule in rules.values():
+        for split, predictions in (("val", val), ("test", test)):
+            expected = [
+                naive_f1(predictions.y_true[:, c], predictions.y_score[:, c], np.float32(t))
+                for c, t in enumerate(rule["thresholds"])
+            ]
+            assert rule[split]["macro_f1"] == pytest.approx(np.mean(expected), abs=1e-12)
+            low, high = rule[split]["macro_f1_interval"]
+            assert low <= rule[split]["macro_f1"] <= high
+    assert rules["exact"]["val"]["macro_f1"] >= rules["grid"]["val"]["macro_f1"]
+
+
+def test_references_follow_from_the_prevalence(folder: RunFolder) -> None:
+    result = evaluate(folder.path, n_resamples=0)
+    test = by_key(result)["in_use"]["test"]
+    labels = Predictions.load(folder.predictions("test")).y_true
+    prevalence = labels.mean(axis=0, dtype=float)
+    everything = np.mean(2 * prevalence / (1 + prevalence))
+    assert test["macro_f1_all_positive"] == pytest.approx(everything)
+    assert test["macro_f1_chance"] == pytest.approx(prevalence.mean())
+    nothing = result["test"]["accuracy_predicting_nothing"]
+    assert nothing == pytest.approx(1 - labels.mean(dtype=float))
+
+
+def test_every_rule_is_scored_on_the_classes_with_test_positives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    labels = {name: simulate_labels(150, 5, rng) for name in ("train", "val", "test")}
+    labels["test"][:, 3] = 0  # its false alarms would count in one rule and not in another
+    labels["test"][rng.random((150, 5)) < 0.1] = np.nan
+    folder = simulate_run(tmp_path / "run", labels=labels)
+    choose_as_trained(folder)
+    result = evaluate(folder.path, n_resamples=0)
+    test = Predictions.load(folder.predictions("test"))
+    for rule in result["rules"]:
+        assert rule["test"]["n_with_support"] == 4
+        expected = [
+            naive_f1(test.y_true[:, c], test.y_score[:, c], np.float32(rule["thresholds"][c]))
+            for c in (0, 1, 2, 4)
+        ]
+        assert rule["test"]["macro_f1"] == pytest.approx(np.mean(expected), abs=1e-12)
+    assert result["test"]["classes"][3]["recall"] is None
+    assert CODES[3] not in result["recall_floor"]["met_on_validation"]
+
+
+def test_the_floor_is_checked_class_by_class(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = {
+        name: simulate_labels(150, 12, rng, commonest=0.05) for name in ("train", "val", "test")
+    }
+    codes = tuple(RFMID)[:12]
+    folder = simulate_run(tmp_path / "run", codes=codes, labels=labels)
+    choose_as_trained(folder)
+    result = evaluate(folder.path, n_resamples=0)
+    val, test = (Predictions.load(folder.predictions(split)) for split in ("val", "test"))
+    met, broken = [], {}
+    for c, threshold in enumerate(by_key(result)["in_use"]["thresholds"]):
+        t = np.float32(threshold)
+        if naive_recall(val.y_true[:, c], val.y_score[:, c], t) >= 0.3:
+            met.append(codes[c])
+            recall = naive_recall(test.y_true[:, c], test.y_score[:, c], t)
+            if recall < 0.3:
+                broken[codes[c]] = pytest.approx(recall)
+    assert broken, "the simulation should break the floor somewhere, else this shows nothing"
+    assert result["recall_floor"]["met_on_validation"] == met
+    found = {one["class"]: one["test_recall"] for one in result["recall_floor"]["broken_on_test"]}
+    assert found == broken
+
+
+def test_the_difference_is_paired(folder: RunFolder) -> None:
+    result = evaluate(folder.path, n_resamples=200)
+    rules, test = by_key(result), Predictions.load(folder.predictions("test"))
+    in_use = ThresholdSet.load(folder.path / "thresholds.json")
+    for key, one in result["against_half"].items():
+        expected = rules[key]["test"]["macro_f1"] - rules["fixed"]["test"]["macro_f1"]
+        assert one["macro_f1_difference"] == pytest.approx(expected)
+        low, high = one["interval"]
+        assert low <= one["macro_f1_difference"] <= high
+    same = macro_f1_difference(test, in_use, in_use)
+    assert same == {"macro_f1_difference": 0.0, "interval": [0.0, 0.0]}
+    assert macro_f1_difference(test, in_use, in_use, n_resamples=0)["interval"] == [None, None]
+
+
+def test_the_file_is_strict_json_and_repeatable(folder: RunFolder) -> None:
+    result = evaluate(folder.path, n_resamples=50)
+    first = (folder.path / "evaluation.json").read_text("utf-8")
+    assert json.loads(first, parse_constant=pytest.fail) == result
+    evaluate(folder.path, n_resamples=50)
+    assert (folder.path / "evaluation.json").read_text("utf-8") == first
+
+
+def test_the_summary_names_what_matters(
+    folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(folder.path, n_resamples=20)
+    printed = capsys.readouterr().out
+    for text in (
+        "apparent",
+        "0.5 for every class",
+        "every class in every image",
+        "at random",
+        "macro-AUROC",
+        "calling nothing",
+        "broken on test",
+    ):
+        assert text in printed
+
+
+def test_a_class_without_validation_positives_is_never_called(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    labels = {name: simulate_labels(120, 3, rng) for name in ("train", "val", "test")}
+    labels["val"][:, 2] = 0
+    folder = simulate_run(tmp_path / "run", codes=CODES[:3], labels=labels)
+    choose_as_trained(folder)
+    rules = by_key(evaluate(folder.path, n_resamples=0))
+    assert rules["exact"]["thresholds"][2] == "inf"
+    assert rules["exact"]["test"]["n_with_support"] == 3
+
+
+def test_missing_files_name_the_step_that_writes_them(tmp_path: Path) -> None:
+    folder = simulate_run(tmp_path / "run")
+    with pytest.raises(RecipeError, match=r"thresholds\.json doesn't exist: run tune"):
+        evaluate(folder.path)
+    folder.predictions("test").unlink()
+    with pytest.raises(RecipeError, match=r"predictions_test\.npz.*train"):
+        evaluate(folder.path)
+
+
+def test_thresholds_of_other_classes_are_named(folder: RunFolder) -> None:
+    path = folder.path / "thresholds.json"
+    thresholds = ThresholdSet.load(path)
+    thresholds.select(CODES[1:]).save(path)
+    with pytest.raises(RecipeError, match=r"none too many, DR missing"):
+        evaluate(folder.path)
+    thresholds.select(CODES[::-1]).save(path)
+    with pytest.raises(RecipeError, match="another order"):
+        evaluate(folder.path)
+    assert not (folder.path / "evaluation.json").exists()
+
+
+def test_predictions_of_other_classes_are_named(folder: RunFolder, tmp_path: Path) -> None:
+    other = simulate_run(tmp_path / "other", codes=("DR", "CL"))
+    folder.predictions("test").write_bytes(other.predictions("test").read_bytes())
+    with pytest.raises(RecipeError, match="other classes.*DR, CL"):
+        evaluate(folder.path)
+
+
+def test_a_split_without_disease_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    labels = {name: simulate_labels(60, 2, rng) for name in ("train", "val", "test")}
+    labels["test"][:] = 0
+    folder = simulate_run(tmp_path / "run", codes=CODES[:2], labels=labels)
+    choose_as_trained(folder)
+    with pytest.raises(RecipeError, match="no test image"):
+        evaluate(folder.path)
+
+
+@pytest.mark.parametrize("name", ["predictions_val.npz", "predictions_test.npz", "thresholds.json"])
+def test_truncated_files_are_refused(folder: RunFolder, name: str) -> None:
+    path = folder.path / name
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises((RecipeError, FileFormatError), match=name):
+        evaluate(folder.path)
+
+
+def test_tuning_and_evaluating_load_neither_torch_nor_matplotlib() -> None:
+    code = (
+        "import sys, examples.rfmid.tune, examples.rfmid.evaluate;"
+        "print(sorted({'torch', 'torchvision', 'matplotlib'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    run = subprocess.run(  # noqa: S603  # our own interpreter and code
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert run.stdout.strip() == "[]", run.stderr

@@ -220,4 +220,4 @@ def test_arrays_do_not_import_torch() -> None:
         "focal_posterior(np.zeros((2, 2)), gamma=2.0, alpha=[0.1, 0.2])\n"
         "sys.exit('torch' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603 (our own code)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -241,7 +241,7 @@ def test_tuning_and_evaluating_load_neither_torch_nor_matplotlib() -> None:
         "print(sorted({'torch', 'torchvision', 'matplotlib'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
-    run = subprocess.run(  # noqa: S603  # our own interpreter and code
+    run = subprocess.run(  # our own interpreter and code
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=False
     )
     assert run.stdout.strip() == "[]", run.stderr

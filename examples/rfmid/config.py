@@ -359,6 +359,10 @@ class Config:
 
     def __post_init__(self) -> None:
         _require(
+            self.model.architecture != "convnext_demo" or self.training.batch_size > 1,
+            "convnext_demo has batch normalisation: batch_size must be at least 2",
+        )
+        _require(
             self.optimizer.schedule != "cosine" or self.training.epochs <= self.optimizer.t_max,
             f"with the schedule cosine the learning rate rises again after t_max = "
             f"{self.optimizer.t_max} epochs, but epochs is {self.training.epochs}",

@@ -15,9 +15,9 @@ __all__ = ["branch_vein_occlusion", "central_vein_occlusion", "diabetic_retinopa
 
 def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
     """DR: microaneurysms and blot haemorrhages, hard exudates, cotton-wool spots."""
-    severity = rng.beta(1.2, 1.3)
+    severity = rng.beta(1.3, 1.2)
     n_dots, n_blots = rng.poisson(8 + 40 * severity), rng.poisson(4 + 22 * severity)
-    n_clusters, n_wool = rng.poisson(0.4 + 3.2 * severity), rng.poisson(2.2 * severity)
+    n_clusters, n_wool = rng.poisson(0.6 + 3.6 * severity), rng.poisson(2.2 * severity)
 
     def paint(canvas: Canvas) -> None:
         blood = canvas.mask()
@@ -36,7 +36,7 @@ def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
             angle, ring = rng.uniform(0, 2 * np.pi, n), rng.uniform(0.06, 0.2)
             radius = ring * np.sqrt(rng.uniform(0.4, 1.2, n))
             bits = np.stack([x + radius * np.cos(angle), y + radius * np.sin(angle)], axis=-1)
-            hard.blobs(bits, rng.uniform(0.015, 0.042, n), rng, irregularity=0.5)
+            hard.blobs(bits, rng.uniform(0.018, 0.046, n), rng, irregularity=0.5)
         canvas.blend(0.9 * hard.alpha(0.005), EXUDATE)
 
     retina.superficial.append(paint)
@@ -47,7 +47,7 @@ def branch_vein_occlusion(retina: Retina, rng: np.random.Generator) -> None:
     quadrant = int(rng.choice(4, p=[0.5, 0.36, 0.08, 0.06]))
     severity = rng.uniform(0.2, 1.0)
     retina.vein_swelling[quadrant] = 1.2 + 0.3 * severity
-    n = rng.poisson(25 + 90 * severity)
+    n = rng.poisson(35 + 90 * severity)
     n_wool = rng.poisson(2.5 * severity)
     blocked, reach = rng.uniform(0.12, 0.28), rng.uniform(0.65, 0.9)
 
@@ -70,7 +70,7 @@ def central_vein_occlusion(retina: Retina, rng: np.random.Generator) -> None:
     retina.vein_width *= 1.25 + 0.4 * severity
     retina.vein_tortuosity = 0.35 + 0.35 * severity
     swell_disc(retina, 0.5 * severity)
-    n, n_wool = rng.poisson(60 + 130 * severity), rng.poisson(3 * severity)
+    n, n_wool = rng.poisson(80 + 150 * severity), rng.poisson(3 * severity)
 
     def paint(canvas: Canvas) -> None:
         angle = rng.uniform(0, 2 * np.pi, n)
@@ -98,7 +98,7 @@ def _flames(canvas: Canvas, centres: Points, headings: Points, rng: np.random.Ge
         heading=headings,
     )
     # Where many lie close, blood and edema also dull the retina between them.
-    canvas.stain(0.55 * mask.alpha(0.10), BLOOD)
+    canvas.stain(0.8 * mask.alpha(0.10), BLOOD)
     canvas.stain(mask.alpha(0.009), BLOOD)
 
 

@@ -55,7 +55,7 @@ def optic_disc_edema(retina: Retina, rng: np.random.Generator) -> None:
 
 def swell_disc(retina: Retina, severity: float) -> None:
     """Raise and redden the disc, blur its margin and cloud the nerve fibres around it."""
-    retina.disc_radius *= 1.15 + 0.45 * severity
+    retina.disc_radius *= 1.2 + 0.55 * severity
     retina.disc_margin = 0.35 + 0.35 * severity
     retina.disc_aspect = 1.0
     retina.cup, retina.cup_depth = 0.1, 0.15
@@ -65,6 +65,6 @@ def swell_disc(retina: Retina, severity: float) -> None:
 
     def paint(canvas: Canvas) -> None:
         rho = canvas.distance(*retina.disc) / np.float32(retina.disc_radius)
-        canvas.blend(0.35 * severity * smooth_step(rho, 1.9, 0.9), (0.88, 0.66, 0.48))
+        canvas.blend((0.15 + 0.4 * severity) * smooth_step(rho, 2.1, 0.9), (0.92, 0.68, 0.50))
 
     retina.deep.append(paint)

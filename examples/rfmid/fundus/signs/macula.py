@@ -106,10 +106,12 @@ def central_serous_retinopathy(retina: Retina, rng: np.random.Generator) -> None
 def pigment_epithelium_changes(retina: Retina, rng: np.random.Generator) -> None:
     """RPEC: mottling of the macula, dark clumps of pigment among pale grains."""
     x, y = rng.normal(0, 0.07, 2)
-    spread, severity = rng.uniform(0.16, 0.3), rng.uniform(0.5, 1.0)
-    n_pale, n_dark = (int(n) for n in rng.integers([25, 30], [60, 75]))
+    spread, severity = rng.uniform(0.20, 0.34), rng.uniform(0.55, 1.0)
+    n_pale, n_dark = (int(n) for n in rng.integers([35, 45], [80, 100]))
 
     def paint(canvas: Canvas) -> None:
+        thinned = np.exp(-((canvas.distance(x, y) / np.float32(1.5 * spread)) ** 2))
+        canvas.blend(np.float32(0.22 * severity) * thinned, (0.92, 0.68, 0.44))
         pale = canvas.mask()
         pale.blobs(
             around(x, y, spread, n_pale, rng), rng.uniform(0.015, 0.045, n_pale), rng,

@@ -19,7 +19,7 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["dollarmath", "deflist"]
-nitpicky = False
+default_role = "py:obj"  # a name in single backquotes is a link where it is documented
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say shapes and domains, which types do not

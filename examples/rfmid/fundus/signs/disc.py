@@ -14,14 +14,14 @@ __all__ = ["optic_disc_cupping", "optic_disc_edema", "optic_disc_pallor", "swell
 
 def optic_disc_cupping(retina: Retina, rng: np.random.Generator) -> None:
     """ODC: the pale cup takes up most of the disc, as in glaucoma."""
-    retina.cup = rng.uniform(0.62, 0.90)
+    retina.cup = rng.uniform(0.64, 0.92)
     retina.cup_depth = rng.uniform(0.85, 1.0)
-    retina.disc_radius *= rng.uniform(1.0, 1.15)
+    retina.disc_radius *= rng.uniform(1.0, 1.2)
 
 
 def optic_disc_pallor(retina: Retina, rng: np.random.Generator) -> None:
     """ODP: the rim has lost its pink: an evenly white disc with a sharp margin."""
-    white = rng.uniform(0.6, 1.0)
+    white = rng.uniform(0.65, 1.0)
     red, green, blue = retina.rim
     retina.rim = (
         red + white * (0.94 - red),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -22,13 +22,11 @@ from mlthresh._arrays import (
 from mlthresh._intervals import rate
 from mlthresh.certify import Certificate, certify
 from mlthresh.constraints import Constraints
-from mlthresh.counts import SortedClass
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
 from mlthresh.options import FLOORS, SearchOptions, check_options, grid_points, options_as_json
-from mlthresh.pooling import pooled_targets
-from mlthresh.pruning import is_proven, promising_parts
-from mlthresh.search import Choice, Window, search_exact, search_grid, search_nearest
+from mlthresh.search import Choice, Window
+from mlthresh.strategies import Data, Found, Task, exact, grid, never, pooled
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
 __all__ = ["SearchOptions", "ThresholdSearch", "find_optimal_thresholds"]
@@ -131,155 +129,71 @@ class ThresholdSearch:
         units = as_groups(groups, n_samples)
         self._check_promise(weight, units)
         names = matched_class_names(n_classes, class_names, label_columns, score_columns)
-        bounds = self._bounds(n_classes, scores.dtype)
-        constraints = self._constraints(n_classes)
+        objective = resolve_objective(self.objective)
+        promises, tasks = self._tasks(scores, labels, units)
 
-        promises = [
-            self._certificate(scores[:, c], labels[:, c], units, constraints[c], n_classes)
-            for c in range(n_classes)
-        ]
-        allowed = [Window(*bounds[:, c]) for c in range(n_classes)]
-        windows = [
-            window.narrowed(promise.lowest, promise.highest, holds=promise.holds)
-            for window, promise in zip(allowed, promises, strict=True)
-        ]
-        parts: Sequence[SortedClass | None] = [None] * n_classes
-        targets: Sequence[np.floating[Any] | None] = [None] * n_classes
-        if self.strategy == "exact" and weight is None:
-            objective = resolve_objective(self.objective)
-            parts = promising_parts(scores, labels, objective, constraints)
-        elif self.strategy == "pooled":
-            parts, targets = self._pool(scores, labels, weight, allowed, windows, constraints)
-        found: list[tuple[Choice, Status, int, bool, int]] = []
-        for c, promise in enumerate(promises):
-            if (target := targets[c]) is not None and (part := parts[c]) is not None:
-                choice = self._search_pooled(part, target, allowed[c], windows[c], constraints[c])
-                support = len(part.positive)
-            else:
-                choice, support = self._search_part_or_whole(
-                    parts[c],
-                    scores[:, c],
-                    labels[:, c],
-                    weight,
-                    allowed[c],
-                    windows[c],
-                    constraints[c],
-                )
-            certified = (
-                self.confidence is not None
-                and promise.holds
-                and bool(promise.lowest <= choice.threshold <= promise.highest)
-            )
-            found.append(
-                (choice, _status(support, choice), support, certified, promise.positives_missing)
-            )
-        choices, status, support, certified, missing = zip(*found, strict=True)
+        choices: list[Choice] = []
+        status: list[Status] = []
+        support = np.zeros(n_classes, dtype=np.int64)
+        found = self._found(Data(scores, labels, weight), tasks, objective)
+        for c, (one_class, choice) in enumerate(found):
+            support[c] = len(one_class.positive)
+            feasible = choice.feasible and tasks[c].window.holds
+            status.append("no_positives" if not support[c] else "ok" if feasible else "infeasible")
+            if status[c] == "infeasible" and self.on_infeasible == "never":
+                choice = never(one_class, tasks[c], objective)
+            choices.append(choice)
         if self.on_infeasible == "raise":
             _raise_infeasible(status, choices, names)
 
+        certified = [
+            promise.holds and bool(promise.lowest <= choice.threshold <= promise.highest)
+            for promise, choice in zip(promises, choices, strict=True)
+        ]
         tp, fp, fn, tn = np.array([choice.counts for choice in choices], dtype=np.float64).T
         return ThresholdSet(
             thresholds=np.array([choice.threshold for choice in choices], dtype=scores.dtype),
             class_names=names,
-            status=status,
-            support=np.array(support, dtype=np.int64),
+            status=tuple(status),
+            support=support,
             objective_value=np.array([choice.value for choice in choices]),
             precision=rate(tp, tp + fp),
             recall=rate(tp, tp + fn),
             f1=ratio(2 * tp, 2 * tp + fp + fn),
             alarm_rate=rate(tp + fp, tp + fp + fn + tn),
-            certified=np.array(certified),
-            positives_missing=np.array(missing, dtype=np.int64),
+            certified=np.array(certified) & (self.confidence is not None),
+            positives_missing=np.array([promise.positives_missing for promise in promises]),
             score_scale=self._recorded_scale(scores),
             options=options_as_json(vars(self)),
         )
 
-    def _search_part_or_whole(
-        self,
-        part: SortedClass | None,
-        score: FloatArray,
-        label: npt.NDArray[Any],
-        weight: npt.NDArray[np.float64] | None,
-        allowed: Window,
-        window: Window,
-        constraints: Constraints,
-    ) -> tuple[Choice, int]:
-        """Return the choice, and the number of positives that it was made by."""
-        if part is not None:
-            choice = self._search(part, allowed, window, constraints)
-            if is_proven(part, choice, resolve_objective(self.objective)):
-                return choice, len(part.positive)
-        whole = SortedClass(score, label, weight)
-        return self._search(whole, allowed, window, constraints), len(whole.positive)
-
-    def _pool(
-        self,
-        scores: FloatArray,
-        labels: npt.NDArray[Any],
-        weight: npt.NDArray[np.float64] | None,
-        allowed: Sequence[Window],
-        windows: Sequence[Window],
-        constraints: Sequence[Constraints],
-    ) -> tuple[Sequence[SortedClass], Sequence[np.floating[Any] | None]]:
-        """Return all classes, and for each the threshold that the model of them all favours."""
+    def _found(self, data: Data, tasks: Sequence[Task], objective: Objective) -> Found:
+        if self.strategy == "grid":
+            return grid(data, tasks, objective, grid_points(self.grid))
+        if self.strategy == "exact":
+            return exact(data, tasks, objective)
+        scores = data.scores
         if self.score_scale == "probability" and self._recorded_scale(scores) == "real":
             raise InputError(
                 f"strategy='pooled' expects probabilities, but y_score ranges from {scores.min()} "
                 f"to {scores.max()}; for logits or margins pass score_scale='real'"
             )
-        classes = [SortedClass(scores[:, c], labels[:, c], weight) for c in range(scores.shape[1])]
-        # Nothing is promised for a class that certification is impossible for.
-        reachable = [
-            window if len(one_class.positive) else anywhere
-            for one_class, window, anywhere in zip(classes, windows, allowed, strict=True)
-        ]
-        objective = resolve_objective(self.objective)
-        return classes, pooled_targets(classes, reachable, objective, constraints, self.score_scale)
+        return pooled(data, tasks, objective, self.score_scale)
 
-    def _search_pooled(
-        self,
-        one_class: SortedClass,
-        target: np.floating[Any],
-        allowed: Window,
-        window: Window,
-        constraints: Constraints,
-    ) -> Choice:
-        objective = resolve_objective(self.objective)
-        if len(one_class.positive) == 0:  # neither recall nor precision can be looked at
-            constraints = replace(constraints, min_recall=None, min_precision=None)
-            return search_nearest(one_class, allowed, target, objective, constraints)
-        choice = search_nearest(one_class, window, target, objective, constraints)
-        return self._or_never(one_class, choice, window, constraints)
-
-    def _search(
-        self, one_class: SortedClass, allowed: Window, window: Window, constraints: Constraints
-    ) -> Choice:
-        objective = resolve_objective(self.objective)
-        never = np.array([np.inf], dtype=window.highest.dtype)
-        if len(one_class.positive) == 0:
-            return search_grid(one_class, never, objective, constraints)
-        if self.strategy == "grid":
-            grid = allowed.inside(grid_points(self.grid).astype(never.dtype))
-            if len(grid) == 0:
-                raise InputError(f"no grid point lies in [{allowed.lowest}, {allowed.highest}]")
-            certified = window.inside(grid)
-            window = window._replace(holds=window.holds and len(certified) > 0)
-            grid = certified if len(certified) else grid[:1]  # the lowest comes closest
-            choice = search_grid(one_class, grid, objective, constraints)
-        else:
-            choice = search_exact(one_class, window, objective, constraints)
-        return self._or_never(one_class, choice, window, constraints)
-
-    def _or_never(
-        self, one_class: SortedClass, choice: Choice, window: Window, constraints: Constraints
-    ) -> Choice:
-        """Return the choice, or for an infeasible class what `on_infeasible` puts in its place."""
-        feasible = choice.feasible and window.holds
-        if not feasible and self.on_infeasible == "never":
-            never = np.array([np.inf], dtype=window.highest.dtype)
-            objective = resolve_objective(self.objective)
-            choice = search_grid(one_class, never, objective, constraints)
-        return choice._replace(feasible=feasible)
+    def _tasks(
+        self, scores: FloatArray, labels: npt.NDArray[Any], units: npt.NDArray[np.intp] | None
+    ) -> tuple[list[Certificate], list[Task]]:
+        """Return for each class what is promised, and what its threshold may then be."""
+        n_classes = scores.shape[1]
+        bounds = self._bounds(n_classes, scores.dtype)
+        promises, tasks = [], []
+        for c, constraints in enumerate(self._constraints(n_classes)):
+            promise = self._certificate(scores[:, c], labels[:, c], units, constraints, n_classes)
+            allowed = Window(*bounds[:, c])
+            window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
+            promises.append(promise)
+            tasks.append(Task(allowed, window, constraints))
+        return promises, tasks
 
     def _check_promise(
         self, weight: npt.NDArray[np.float64] | None, units: npt.NDArray[np.intp] | None
@@ -414,12 +328,6 @@ def find_optimal_thresholds(
     return ThresholdSearch(**options).run(
         y_true, y_score, sample_weight=sample_weight, groups=groups, class_names=class_names
     )
-
-
-def _status(support: int, choice: Choice) -> Status:
-    if support == 0:
-        return "no_positives"
-    return "ok" if choice.feasible else "infeasible"
 
 
 def _raise_infeasible(

@@ -26,10 +26,9 @@ def photograph(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
     rgb *= _aperture(right, up, view.cut, 2 / (size * view.radius))
     rgb += np.float32(dark)
     # A soft shoulder instead of clipping: bright discs keep their shading.
-    np.clip(rgb, 0, None, out=rgb)
-    over = np.maximum(rgb - 0.8, 0)
-    rgb -= over
-    rgb += 0.2 * (1 - np.exp(-5 * over))
+    np.maximum(rgb, 0, out=rgb)
+    bright = rgb > 0.8
+    rgb[bright] = 1 - 0.2 * np.exp(-5 * (rgb[bright] - 0.8))
     pixels: NDArray[np.uint8] = (rgb * 255 + 0.5).astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 

@@ -26,7 +26,8 @@ Paint = Callable[["Canvas"], None]
 
 def smooth_step(x: Float, low: float, high: float) -> Float:
     """0 below ``low``, 1 above ``high``, a smooth ramp between (reversed where high < low)."""
-    t: Float = np.clip((x - low) / (high - low), 0, 1)
+    t: Float = (x - low) * (1 / (high - low))
+    np.clip(t, 0, 1, out=t)
     ramp: Float = t * t * (3 - 2 * t)
     return ramp
 

@@ -13,7 +13,7 @@ __all__ = ["Bundle", "Tree", "grow", "grow_choroid", "grow_tree"]
 
 Points = NDArray[np.float64]
 
-_TRUNK_STEPS, _BRANCH_STEPS = 56, 18
+_TRUNK_STEPS, _BRANCH_STEPS = 44, 13
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
     """DR: microaneurysms and blot haemorrhages, hard exudates, cotton-wool spots."""
     severity = rng.beta(1.3, 1.2)
     n_dots, n_blots = rng.poisson(8 + 40 * severity), rng.poisson(4 + 22 * severity)
-    n_clusters, n_wool = rng.poisson(0.6 + 3.6 * severity), rng.poisson(2.2 * severity)
+    n_clusters, n_wool = rng.poisson(1 + 4 * severity), rng.poisson(2.2 * severity)
 
     def paint(canvas: Canvas) -> None:
         blood = canvas.mask()
@@ -25,7 +25,7 @@ def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
         blood.blobs(centre, rng.uniform(0.012, 0.022, n_dots), rng, opacity=0.85)
         centre = clear_of_disc(around(0.25, 0, 0.6, n_blots, rng), retina)
         blood.blobs(
-            centre, 0.055 * rng.lognormal(0, 0.35, n_blots), rng,
+            centre, 0.06 * rng.lognormal(0, 0.35, n_blots), rng,
             opacity=rng.uniform(0.5, 1, n_blots), irregularity=0.45,
         )  # fmt: skip
         canvas.stain(blood.alpha(0.010), BLOOD)
@@ -90,9 +90,9 @@ def _flames(canvas: Canvas, centres: Points, headings: Points, rng: np.random.Ge
     mask = canvas.mask()
     mask.blobs(
         centres,
-        np.where(blot, rng.uniform(0.02, 0.06, n), rng.uniform(0.035, 0.11, n)),
+        np.where(blot, rng.uniform(0.02, 0.06, n), rng.uniform(0.04, 0.13, n)),
         rng,
-        opacity=rng.uniform(0.35, 0.9, n),
+        opacity=rng.uniform(0.5, 0.95, n),
         irregularity=0.5,
         aspect=np.where(blot, 0.9, rng.uniform(0.10, 0.26, n)),
         heading=headings,

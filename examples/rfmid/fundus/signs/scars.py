@@ -73,7 +73,7 @@ def chorioretinitis(retina: Retina, rng: np.random.Generator) -> None:
     """CRS: punched-out scars, white to the sclera inside, with a rim of dark pigment."""
     n = 1 + rng.poisson(1.8)
     main = retina.view.visible(1, rng) * 0.75
-    main_radius = rng.uniform(0.17, 0.33)
+    main_radius = rng.uniform(0.18, 0.35)
     radii = np.concatenate([[main_radius], main_radius * rng.uniform(0.25, 0.7, n - 1)])
 
     def paint(canvas: Canvas) -> None:

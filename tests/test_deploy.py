@@ -335,8 +335,8 @@ def test_absent_files_raise(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "saved model of version 2; this release reads version 1"),
-        ({"format": "other"}, "not a saved model"),
+        ({"version": 2}, "mlthresh.model file of version 2; this release reads version 1"),
+        ({"format": "other"}, "not a file of the format"),
         ({"posterior": [1]}, "entry 'posterior'"),
         ({"posterior": {"gamma": -1.0, "alpha": None, "pos_weight": None}}, "gamma must be"),
         (

@@ -98,8 +98,8 @@ def change_class(content, **values):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda _: [], "not a thresholds file"),
-        (lambda c: change(c, format="other"), "not a thresholds file"),
+        (lambda _: [], "not a file of the format"),
+        (lambda c: change(c, format="other"), "not a file of the format"),
         (lambda c: change(c, version=2), "version 2; this release reads version 1"),
         (lambda c: change(c, version=None), "version None"),
         (lambda c: change(c, dtype="int8"), "KeyError: 'int8'"),

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
-__all__ = ["write_text_atomically"]
+from mlthresh.exceptions import FileFormatError
+
+__all__ = ["read_versioned_json", "write_text_atomically"]
+
+
+def read_versioned_json(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
+    """Read a JSON object whose ``format`` and ``version`` are these; another raises."""
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FileFormatError(f"{path}: not a whole JSON file: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != kind:
+        raise FileFormatError(f"{path}: not a file of the format {kind!r}")
+    if content.get("version") != version:
+        raise FileFormatError(
+            f"{path}: {kind} file of version {content.get('version')!r}; "
+            f"this release reads version {version}"
+        )
+    return content
 
 
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from mlthresh import __version__
+from mlthresh._files import read_versioned_json
 from mlthresh.exceptions import FileFormatError, InputError
 from mlthresh.posterior import FocalPosterior
 from mlthresh.threshold_set import ThresholdSet
@@ -343,17 +344,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise FileFormatError(f"{path}: not a whole JSON file: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != _FORMAT:
-        raise FileFormatError(f"{path}: not a saved model: expected format {_FORMAT!r}")
-    if manifest.get("version") != _VERSION:
-        raise FileFormatError(
-            f"{path}: saved model of version {manifest.get('version')!r}; "
-            f"this release reads version {_VERSION}"
-        )
+    manifest = read_versioned_json(path, _FORMAT, _VERSION)
     kinds = {
         "posterior": dict | None,
         "preprocessing": dict | None,

@@ -6,14 +6,13 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray, as_scores, convert_like, matched_class_names
-from mlthresh._files import write_text_atomically
+from mlthresh._files import read_versioned_json, write_text_atomically
 from mlthresh.exceptions import FileFormatError, InputError
 
 __all__ = ["ScoreScale", "Status", "ThresholdSet"]
@@ -163,17 +162,7 @@ class ThresholdSet:
         FileFormatError
             If the file is damaged, is something else, or is of another version.
         """
-        try:
-            content = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise FileFormatError(f"{path}: not a whole JSON file: {error}") from error
-        if not isinstance(content, dict) or content.get("format") != _FORMAT:
-            raise FileFormatError(f"{path}: not a thresholds file: expected format {_FORMAT!r}")
-        if content.get("version") != _VERSION:
-            raise FileFormatError(
-                f"{path}: thresholds file of version {content.get('version')!r}; "
-                f"this release reads version {_VERSION}"
-            )
+        content = read_versioned_json(path, _FORMAT, _VERSION)
         try:
             return cls._from_dict(content)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:

@@ -64,7 +64,7 @@ def large(seed=0, n_samples=40_000):
     return y_true, (rng.normal(size=y_true.shape) + 1.5 * y_true).astype(np.float32)
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=str)
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: getattr(o, "name", o))
 def test_large_data(objective):
     assert_same(*large(), objective, min_recall=0.3)
 

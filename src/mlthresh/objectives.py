@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Objective:
     """
 
     name: str
-    function: CountFunction
+    function: CountFunction = field(repr=False)
     falls_with_false_alarms: bool = False
     rises_with_hits: bool = False
 

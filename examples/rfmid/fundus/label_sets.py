@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from examples.rfmid.glossary import RFMID
 from mlthresh.exceptions import InputError
 
 __all__ = ["CODES", "DISEASES", "LABEL_SETS", "LabelSet", "deal_label_sets"]
@@ -18,25 +19,11 @@ __all__ = ["CODES", "DISEASES", "LABEL_SETS", "LabelSet", "deal_label_sets"]
 LabelSet = tuple[str, ...]
 
 # Most frequent first.
-DISEASES: dict[str, str] = {
-    "DR": "diabetic retinopathy",
-    "MH": "media haze",
-    "ODC": "optic disc cupping",
-    "TSLN": "tessellation",
-    "DN": "drusen",
-    "MYA": "myopia",
-    "ARMD": "age-related macular degeneration",
-    "BRVO": "branch retinal vein occlusion",
-    "ODP": "optic disc pallor",
-    "ODE": "optic disc edema",
-    "LS": "laser scars",
-    "RS": "retinitis",
-    "CSR": "central serous retinopathy",
-    "CRS": "chorioretinitis",
-    "CRVO": "central retinal vein occlusion",
-    "RPEC": "retinal pigment epithelium changes",
-}
-CODES: LabelSet = tuple(DISEASES)
+CODES: LabelSet = (
+    *("DR", "MH", "ODC", "TSLN", "DN", "MYA", "ARMD", "BRVO"),
+    *("ODP", "ODE", "LS", "RS", "CSR", "CRS", "CRVO", "RPEC"),
+)
+DISEASES: dict[str, str] = {code: RFMID[code] for code in CODES}
 
 # Number of photographs: the label sets that so many photographs show, "-" for no disease.
 _TABLE = """

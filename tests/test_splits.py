@@ -97,5 +97,13 @@ def test_bad_input():
         list(multilabel_stratified_kfold(labels, n_splits=1))
     with pytest.raises(InputError, match="test_size must lie"):
         multilabel_train_test_split(labels, test_size=1.0)
-    with pytest.raises(InputError, match="empty"):
-        multilabel_train_test_split(np.zeros((2, 1)), test_size=0.01)
+    with pytest.raises(InputError, match="1 rows can't fill 2 folds"):
+        multilabel_train_test_split(np.zeros((1, 1)))
+
+
+def test_no_side_is_empty_even_with_a_few_large_groups():
+    labels = np.zeros((21, 1))
+    split = multilabel_train_test_split(labels, test_size=0.01, groups=[0] * 20 + [1])
+    assert split.test.tolist() == [20]
+    folds = multilabel_stratified_kfold(labels, n_splits=3, groups=[0] * 10 + [1] * 10 + [2])
+    assert sorted(len(fold.test) for fold in folds) == [1, 10, 10]

@@ -91,12 +91,12 @@ def multilabel_train_test_split(
     Returns
     -------
     Fold
-        `train` and `test` row numbers.
+        `train` and `test` row numbers; neither is empty.
 
     Raises
     ------
     InputError
-        If labels are invalid, `test_size` is out of its domain or a side would be empty.
+        If labels are invalid, `test_size` is out of its domain, or there is but one row or group.
 
     Examples
     --------
@@ -108,10 +108,7 @@ def multilabel_train_test_split(
     if not 0 < test_size < 1:
         raise InputError(f"test_size must lie between 0 and 1, got {test_size!r}")
     side = _deal(labels, groups, np.array([1 - test_size, test_size]), seed)
-    split = Fold(np.flatnonzero(side == 0), np.flatnonzero(side == 1))
-    if not (len(split.train) and len(split.test)):
-        raise InputError(f"test_size {test_size} leaves one side of {len(side)} rows empty")
-    return split
+    return Fold(np.flatnonzero(side == 0), np.flatnonzero(side == 1))
 
 
 def _deal(
@@ -152,6 +149,10 @@ def _deal(
         fold = _neediest(lacking_rows, lacking_rows, rng)
         fold_of[unit] = fold
         lacking_rows[fold] -= size[unit]
+    # A few large groups can leave a fold without any; the smallest that can be spared goes there.
+    for fold in np.flatnonzero(np.bincount(fold_of, minlength=len(share)) == 0):
+        spare = np.bincount(fold_of, minlength=len(share))[fold_of] > 1
+        fold_of[np.argmin(np.where(spare, size, n_samples + 1))] = fold
     return fold_of[unit_of]
 
 

@@ -150,9 +150,9 @@ def _deal(
         fold_of[unit] = fold
         lacking_rows[fold] -= size[unit]
     # A few large groups can leave a fold without any; the smallest that can be spared goes there.
-    for fold in np.flatnonzero(np.bincount(fold_of, minlength=len(share)) == 0):
+    for empty in np.flatnonzero(np.bincount(fold_of, minlength=len(share)) == 0):
         spare = np.bincount(fold_of, minlength=len(share))[fold_of] > 1
-        fold_of[np.argmin(np.where(spare, size, n_samples + 1))] = fold
+        fold_of[np.argmin(np.where(spare, size, n_samples + 1))] = empty
     return fold_of[unit_of]
 
 

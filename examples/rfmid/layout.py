@@ -131,8 +131,8 @@ def _only(paths: Iterable[Path], split: str, root: Path, what: str, flag: str) -
     words = " or ".join(sorted(_WORDS[split]))
     if not found:
         raise RecipeError(
-            f"no {_READABLE[split]} {what} under {root}: no name there contains {words}; "
-            f"name it with {flag}"
+            f"no {_READABLE[split]} {what} under {root}: nothing there that is no empty folder "
+            f"has a name with {words}; name it with {flag}"
         )
     listed = ", ".join(str(path.relative_to(root)) for path in found[:4])
     raise RecipeError(

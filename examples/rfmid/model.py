@@ -144,7 +144,12 @@ def _read_file(path: Path) -> Mapping[str, Tensor]:
         ValueError,
         safetensors.SafetensorError,
     ) as error:
-        raise RecipeError(f"cannot read weights from {path}: {error}") from error
+        # PyTorch goes on to advise loading without its safeguard, which runs what a file contains.
+        reason = str(error).partition("\n")[0].partition(". ")[0]
+        raise RecipeError(
+            f"cannot read weights from {path}: {reason}; expected a .safetensors file, or a state "
+            "dictionary saved by torch.save"
+        ) from error
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):

@@ -27,8 +27,9 @@ def photograph(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
     rgb += np.float32(dark)
     # A soft shoulder instead of clipping: bright discs keep their shading.
     np.maximum(rgb, 0, out=rgb)
-    bright = rgb > 0.8
-    rgb[bright] = 1 - 0.2 * np.exp(-5 * (rgb[bright] - 0.8))
+    flat = rgb.reshape(-1)
+    bright = np.flatnonzero(flat > 0.8)
+    flat[bright] = 1 - 0.2 * np.exp(-5 * (flat[bright] - 0.8))
     pixels: NDArray[np.uint8] = (rgb * 255 + 0.5).astype(np.uint8)
     return np.ascontiguousarray(pixels.transpose(1, 2, 0))
 

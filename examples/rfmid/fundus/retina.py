@@ -28,8 +28,11 @@ def smooth_step(x: Float, low: float, high: float) -> Float:
     """0 below ``low``, 1 above ``high``, a smooth ramp between (reversed where high < low)."""
     t: Float = (x - low) * (1 / (high - low))
     np.clip(t, 0, 1, out=t)
-    ramp: Float = t * t * (3 - 2 * t)
-    return ramp
+    rest = 2 * t
+    np.subtract(3, rest, out=rest)
+    t *= t
+    t *= rest
+    return t
 
 
 @dataclass(frozen=True)

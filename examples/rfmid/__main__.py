@@ -21,11 +21,11 @@ _PROG = "python -m examples.rfmid"
 _COMMANDS = {
     "demo": ("examples.rfmid.demo", "demo"),
     "generate": ("examples.rfmid.fundus", "generate_dataset"),
-    "train": ("examples.rfmid.train", "train"),
-    "tune": ("examples.rfmid.tune", "tune"),
-    "evaluate": ("examples.rfmid.evaluate", "evaluate"),
-    "report": ("examples.rfmid.report", "report"),
-    "predict": ("examples.rfmid.predict", "predict"),
+    "train": ("examples.rfmid.training.train", "train"),
+    "tune": ("examples.rfmid.scoring.tune", "tune"),
+    "evaluate": ("examples.rfmid.scoring.evaluate", "evaluate"),
+    "report": ("examples.rfmid.reporting.report", "report"),
+    "predict": ("examples.rfmid.serving.predict", "predict"),
 }
 
 
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: str, arguments: list[str]) -> None:
     prog = f"{_PROG} {command}"
     if command == "train":
-        from examples.rfmid.arguments import parse_train_arguments
+        from examples.rfmid.settings.arguments import parse_train_arguments
 
         chosen = parse_train_arguments(arguments, prog)
         _function(command)(

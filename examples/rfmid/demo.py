@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from examples.rfmid.evaluate import evaluate
 from examples.rfmid.fundus import generate_dataset
-from examples.rfmid.presets import PRESETS
-from examples.rfmid.report import report
+from examples.rfmid.reporting.report import report
+from examples.rfmid.scoring.evaluate import evaluate
+from examples.rfmid.scoring.tune import tune
+from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.tables import number, with_interval
-from examples.rfmid.train import train
-from examples.rfmid.tune import tune
+from examples.rfmid.training.train import train
 
 __all__ = ["demo"]
 

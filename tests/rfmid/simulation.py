@@ -11,14 +11,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from examples.rfmid.config import Config
-from examples.rfmid.config_file import save_config
-from examples.rfmid.glossary import RFMID
-from examples.rfmid.model import build_model
-from examples.rfmid.presets import PRESETS
+from examples.rfmid.data.glossary import RFMID
+from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.runfolder import Predictions, RunFolder, write_json, write_json_lines
-from examples.rfmid.selection import choose_thresholds, validation_metrics
-from examples.rfmid.transforms import Preprocessing
+from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
+from examples.rfmid.settings import Config
+from examples.rfmid.settings.config_file import save_config
+from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.model import build_model
 from mlthresh import save_model
 
 CODES = ("DR", "MH", "ODC", "CRVO", "RPEC")

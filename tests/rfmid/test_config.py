@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from examples.rfmid.arguments import parse_train_arguments
-from examples.rfmid.config import (
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.settings import (
     AugmentationConfig,
     Config,
     DataConfig,
@@ -19,15 +19,15 @@ from examples.rfmid.config import (
     ThresholdConfig,
     TrainingConfig,
 )
-from examples.rfmid.config_file import (
+from examples.rfmid.settings.arguments import parse_train_arguments
+from examples.rfmid.settings.config_file import (
     config_from_dict,
     config_to_dict,
     differences,
     load_config,
     save_config,
 )
-from examples.rfmid.errors import RecipeError
-from examples.rfmid.presets import PRESETS
+from examples.rfmid.settings.presets import PRESETS
 
 
 def parse(*arguments: str) -> Config:

@@ -10,12 +10,12 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from examples.rfmid.augmentation import build_augmentation
-from examples.rfmid.config import AugmentationConfig, DataConfig
-from examples.rfmid.dataset import EpochSampler, EvaluationSet, ImageSource, TrainingSet, key
+from examples.rfmid.data.augmentation import build_augmentation
+from examples.rfmid.data.dataset import EpochSampler, EvaluationSet, ImageSource, TrainingSet, key
+from examples.rfmid.data.splits import Split, load_data
+from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.splits import Split, load_data
-from examples.rfmid.transforms import Preprocessing
+from examples.rfmid.settings import AugmentationConfig, DataConfig
 
 PREPROCESSING = Preprocessing(image_size=32)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.rfmid.comparison import macro_f1_difference
+from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.evaluate import evaluate
-from examples.rfmid.glossary import RFMID
 from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.scoring.comparison import macro_f1_difference
+from examples.rfmid.scoring.evaluate import evaluate
 from mlthresh import FileFormatError, ThresholdSet
 from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
 
@@ -237,7 +237,7 @@ def test_truncated_files_are_refused(folder: RunFolder, name: str) -> None:
 
 def test_tuning_and_evaluating_load_neither_torch_nor_matplotlib() -> None:
     code = (
-        "import sys, examples.rfmid.tune, examples.rfmid.evaluate;"
+        "import sys, examples.rfmid.scoring.tune, examples.rfmid.scoring.evaluate;"
         "print(sorted({'torch', 'torchvision', 'matplotlib'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]

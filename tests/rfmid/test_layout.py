@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from examples.rfmid.config import DataConfig
+from examples.rfmid.data.glossary import ODIR, RFMID, disease_names
+from examples.rfmid.data.labels import read_labels
+from examples.rfmid.data.layout import find_layout
+from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.glossary import ODIR, RFMID, disease_names
-from examples.rfmid.labels import read_labels
-from examples.rfmid.layout import find_layout
-from examples.rfmid.presets import PRESETS
-from examples.rfmid.splits import load_data
+from examples.rfmid.settings import DataConfig
+from examples.rfmid.settings.presets import PRESETS
 
 Write = Callable[..., None]
 Rows = Callable[..., list[dict[str, Any]]]

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.model import build_model
+from examples.rfmid.training.model import build_model
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "convnext_small", "convnext_base"])

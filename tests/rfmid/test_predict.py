@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 
 from examples.rfmid.__main__ import main
-from examples.rfmid.config_file import load_config, save_config
+from examples.rfmid.data.glossary import RFMID
+from examples.rfmid.data.images import load_image
+from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.glossary import RFMID
-from examples.rfmid.images import load_image
-from examples.rfmid.predict import predict
 from examples.rfmid.runfolder import RunFolder
-from examples.rfmid.transforms import build_preprocessing
-from examples.rfmid.tune import tune
+from examples.rfmid.scoring.tune import tune
+from examples.rfmid.serving.predict import predict
+from examples.rfmid.settings.config_file import load_config, save_config
 from mlthresh import load_model
 from tests.rfmid.simulation import CODES, build_network, save_network, simulate_run
 

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.evaluate import evaluate
-from examples.rfmid.figures.operating import rates_at_thresholds
 from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.fundus.label_sets import CODES as DRAWN_CODES
-from examples.rfmid.glossary import RFMID
-from examples.rfmid.presets import PRESETS
-from examples.rfmid.record import load_record
-from examples.rfmid.report import report
-from examples.rfmid.report_figures import FIGURES, Drawn
-from examples.rfmid.report_photographs import augmentation, examples, samples
-from examples.rfmid.report_text import write_markdown
+from examples.rfmid.reporting.drawing import FIGURES, Drawn
+from examples.rfmid.reporting.figures.operating import rates_at_thresholds
+from examples.rfmid.reporting.photographs import augmentation, examples, samples
+from examples.rfmid.reporting.record import load_record
+from examples.rfmid.reporting.report import report
+from examples.rfmid.reporting.text import write_markdown
 from examples.rfmid.runfolder import RunFolder, read_json
-from examples.rfmid.tune import tune
+from examples.rfmid.scoring.evaluate import evaluate
+from examples.rfmid.scoring.tune import tune
+from examples.rfmid.settings.presets import PRESETS
 from mlthresh import ThresholdSet
 from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
 

@@ -14,20 +14,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import examples.rfmid.train as training
+import examples.rfmid.training.train as training
 from examples.rfmid.__main__ import main
-from examples.rfmid.config import Config, DataConfig, ThresholdConfig
-from examples.rfmid.config_file import load_config
-from examples.rfmid.dataset import EpochSampler
+from examples.rfmid.data.dataset import EpochSampler
+from examples.rfmid.data.images import load_image
+from examples.rfmid.data.splits import load_data
+from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.images import load_image
-from examples.rfmid.model import build_model
-from examples.rfmid.presets import PRESETS
 from examples.rfmid.runfolder import Predictions, RunFolder
-from examples.rfmid.selection import choose_thresholds, validation_metrics
-from examples.rfmid.splits import load_data
-from examples.rfmid.train import train
-from examples.rfmid.transforms import build_preprocessing
+from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
+from examples.rfmid.settings import Config, DataConfig, ThresholdConfig
+from examples.rfmid.settings.config_file import load_config
+from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.model import build_model
+from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet, find_optimal_thresholds, load_model
 
 

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torchvision.transforms import v2
 
-from examples.rfmid.augmentation import build_augmentation
-from examples.rfmid.config import AugmentationConfig, ImageConfig
+from examples.rfmid.data.augmentation import build_augmentation
+from examples.rfmid.data.images import check_images, load_image, repeated_images
+from examples.rfmid.data.transforms import Preprocessing, build_preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.images import check_images, load_image, repeated_images
-from examples.rfmid.presets import PRESETS
-from examples.rfmid.transforms import Preprocessing, build_preprocessing
+from examples.rfmid.settings import AugmentationConfig, ImageConfig
+from examples.rfmid.settings.presets import PRESETS
 
 NO_AUGMENTATION = AugmentationConfig(
     sharpness=1.0, rotation=0, brightness=0, contrast=0, saturation=0, hue=0, affine_degrees=0,

@@ -8,7 +8,7 @@ import torch
 
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder
-from examples.rfmid.tune import tune
+from examples.rfmid.scoring.tune import tune
 from mlthresh import (
     FileFormatError,
     InputError,

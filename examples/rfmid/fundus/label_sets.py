@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from examples.rfmid.glossary import RFMID
+from examples.rfmid.data.glossary import RFMID
 from mlthresh.exceptions import InputError
 
 __all__ = ["CODES", "DISEASES", "LABEL_SETS", "LabelSet", "deal_label_sets"]

@@ -1,0 +1,140 @@
+"""Everything a run folder says about a finished run, read and checked once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.fundus.dataset import MANIFEST
+from examples.rfmid.runfolder import Predictions, RunFolder, read_json
+from examples.rfmid.scoring.evaluate import EVALUATION, input_digests
+from examples.rfmid.scoring.selection import is_better
+from examples.rfmid.scoring.tune import load_thresholds
+from examples.rfmid.settings import Config
+from examples.rfmid.settings.config_file import load_config
+from mlthresh import ThresholdSet
+
+__all__ = ["RunRecord", "load_record"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run.
+
+    Attributes
+    ----------
+    run
+        The run folder.
+    config, data, epochs, evaluation
+        The content of ``config.json``, ``data.json``, ``metrics.jsonl`` and ``evaluation.json``.
+    val, test
+        The predictions.
+    thresholds
+        Those in use.
+    selected
+        The entry of `epochs` that the model was taken from.
+    names
+        Code -> disease name.
+    """
+
+    run: Path
+    config: Config
+    data: dict[str, Any]
+    epochs: list[dict[str, Any]]
+    evaluation: dict[str, Any]
+    val: Predictions
+    test: Predictions
+    thresholds: ThresholdSet
+    selected: dict[str, Any]
+    names: dict[str, str]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The classes, in the order of the columns."""
+        return self.test.class_names
+
+    def label(self, code: str) -> str:
+        """Return the disease name with its code."""
+        return code if self.names[code] == code else f"{self.names[code]} ({code})"
+
+    def counts(self, split: str) -> list[int]:
+        """Return the positives of each class in "train", "val" or "test"."""
+        return [entry["counts"][split] for entry in self.data["classes"]]
+
+    @property
+    def by_frequency(self) -> list[int]:
+        """The columns, the class with most training images first."""
+        counts = self.counts("train")
+        return sorted(range(len(counts)), key=lambda c: -counts[c])
+
+    @property
+    def photographs(self) -> dict[str, Path]:
+        """The image folder of each split, as far as it is there now."""
+        folders = {name: Path(at["image_folder"]) for name, at in self.data["splits"].items()}
+        return {name: folder for name, folder in folders.items() if folder.is_dir()}
+
+    @property
+    def drawn(self) -> bool | None:
+        """Whether the images are the recipe's generated drawings; None: their folder is gone."""
+        if not self.config.data.folder.is_dir():
+            return None
+        return (self.config.data.folder / MANIFEST).is_file()
+
+
+def load_record(run: Path) -> RunRecord:
+    """Read a run folder that has been trained, tuned and evaluated.
+
+    Raises
+    ------
+    RecipeError
+        If a file is missing or damaged, the message says which step writes it; or if the
+        evaluation is older than the predictions or thresholds beside it.
+    """
+    folder = RunFolder(run)
+    for path, step in (
+        (folder.config, "train"),
+        (folder.data, "train"),
+        (folder.metrics, "train"),
+        (folder.predictions("val"), "train"),
+        (folder.predictions("test"), "train"),
+        (run / EVALUATION, "evaluate"),
+    ):
+        if not path.is_file():
+            raise RecipeError(f"{path} doesn't exist: run {step} first")
+    config, data = load_config(folder.config), read_json(folder.data)
+    epochs = _read_epochs(folder.metrics)
+    val, test = (Predictions.load(folder.predictions(split)) for split in ("val", "test"))
+    thresholds = load_thresholds(folder, test.class_names)
+    evaluation = read_json(run / EVALUATION)
+    if evaluation.get("inputs") != input_digests(folder):
+        raise RecipeError(
+            f"{run / EVALUATION} is older than the predictions or thresholds beside it: "
+            "run evaluate again"
+        )
+    try:
+        names = {entry["code"]: entry["name"] for entry in data["classes"]}
+    except (KeyError, TypeError) as error:
+        raise RecipeError(f"{folder.data} lacks the classes' codes and names: {error}") from error
+    if tuple(names) != test.class_names:
+        raise RecipeError(
+            f"{folder.data} and {folder.predictions('test')} have other classes: "
+            f"{', '.join(names)}; {', '.join(test.class_names)}"
+        )
+    selected = epochs[0]
+    for epoch in epochs[1:]:
+        if is_better(config.training.selection, epoch, selected):
+            selected = epoch
+    return RunRecord(run, config, data, epochs, evaluation, val, test, thresholds, selected, names)
+
+
+def _read_epochs(path: Path) -> list[dict[str, Any]]:
+    try:
+        epochs = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecipeError(f"cannot read {path}: {error}") from error
+    if not epochs:
+        raise RecipeError(f"{path} has no epoch: run train first")
+    return epochs

@@ -1,0 +1,1 @@
+"""Thresholds on the validation split, figures on the test split."""

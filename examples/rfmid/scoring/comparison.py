@@ -1,0 +1,120 @@
+"""The ways of choosing thresholds that a run is compared with, all chosen on validation images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from examples.rfmid.runfolder import Predictions
+from examples.rfmid.scoring.selection import choose_thresholds
+from examples.rfmid.settings import ThresholdConfig
+from mlthresh import ThresholdSet
+
+__all__ = ["DECK", "Rule", "chosen_thresholds", "macro_f1_difference"]
+
+DECK = ThresholdConfig()
+
+_Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way of choosing thresholds, and what it chose."""
+
+    key: str
+    description: str
+    thresholds: ThresholdSet
+
+
+_COMPARED = (
+    ("fixed", "0.5 for every class", ThresholdConfig(strategy="fixed")),
+    (
+        "grid",
+        (
+            "grid 0.10, 0.15, ..., 0.90, "
+            f"recall >= {DECK.min_recall:g}, threshold <= {DECK.max_threshold:g}"
+        ),
+        ThresholdConfig(strategy="grid"),
+    ),
+    ("exact", "every cut, under the same constraints", ThresholdConfig(strategy="exact")),
+    (
+        "pooled",
+        "rare diseases borrow from the others, same constraints",
+        ThresholdConfig(strategy="pooled"),
+    ),
+)
+
+
+def chosen_thresholds(val: Predictions, in_use: ThresholdSet) -> list[Rule]:
+    """Return the thresholds of each way of choosing, the ones in use last."""
+    compared = [
+        Rule(
+            key,
+            description,
+            choose_thresholds(settings, val.y_true, val.y_score, val.class_names),
+        )
+        for key, description, settings in _COMPARED
+    ]
+    return [*compared, Rule("in_use", "thresholds.json, as shipped", in_use)]
+
+
+def macro_f1_difference(
+    predictions: Predictions,
+    one: ThresholdSet,
+    other: ThresholdSet,
+    *,
+    n_resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Return macro-F1 at `one` minus macro-F1 at `other` on the same images.
+
+    Macro-F1 is over the classes with a positive. The interval comes from resampling images with
+    replacement (percentiles); both sides see the same resample, so what is easy or hard for both
+    cancels out. A class that a resample leaves without hits counts as 0.
+
+    Returns
+    -------
+    dict
+        ``macro_f1_difference`` and its ``interval`` (two None without resamples).
+    """
+    with_positives = (predictions.y_true == 1).any(axis=0)
+    labels = predictions.y_true[:, with_positives]
+    outcomes = [
+        _outcomes(labels, thresholds.predict(predictions.y_score)[:, with_positives])
+        for thresholds in (one, other)
+    ]
+    n = len(labels)
+    difference = _difference(outcomes, np.ones((n, 1)))[0]
+    interval: list[float | None] = [None, None]
+    if n_resamples:
+        rng = np.random.default_rng(seed)
+        drawn = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples).T.astype(np.float64)
+        tail = (1 - confidence) / 2
+        interval = np.quantile(_difference(outcomes, drawn), [tail, 1 - tail]).tolist()
+    return {"macro_f1_difference": float(difference), "interval": interval}
+
+
+def _outcomes(
+    labels: npt.NDArray[np.float32], alarms: npt.NDArray[np.bool_]
+) -> tuple[_Float64Array, _Float64Array]:
+    """Return hits and errors, shape (n_classes, n_images); a missing label is neither."""
+    hits = (labels == 1) & alarms
+    errors = ((labels == 1) & ~alarms) | ((labels == 0) & alarms)
+    return hits.T.astype(np.float64), errors.T.astype(np.float64)
+
+
+def _difference(
+    outcomes: list[tuple[_Float64Array, _Float64Array]], multiplicity: _Float64Array
+) -> _Float64Array:
+    """Return the difference for each column of `multiplicity`, how often each image counts."""
+    macro_f1 = []
+    for kinds in outcomes:
+        hits, errors = (kind @ multiplicity for kind in kinds)
+        f1 = np.divide(2 * hits, 2 * hits + errors, out=np.zeros_like(hits), where=hits > 0)
+        macro_f1.append(f1.mean(axis=0))
+    difference: _Float64Array = macro_f1[0] - macro_f1[1]
+    return difference

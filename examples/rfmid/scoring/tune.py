@@ -1,0 +1,107 @@
+"""Choose one threshold a class on the validation predictions, again or in another way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.scoring.selection import choose_thresholds
+from examples.rfmid.settings import ThresholdConfig
+from mlthresh import ThresholdSet, find_optimal_thresholds
+
+__all__ = ["check_classes", "load_thresholds", "tune"]
+
+
+def tune(
+    run: Path,
+    *,
+    strategy: Literal["pooled", "exact", "grid", "fixed"] = "pooled",
+    min_recall: float | None = 0.3,
+    max_threshold: float | None = 0.7,
+) -> ThresholdSet:
+    """Choose thresholds, write ``thresholds.json``, and give the saved model the same ones.
+
+    Parameters
+    ----------
+    run
+        The run folder, with ``predictions_val.npz``.
+    strategy
+        pooled: rare diseases borrow from the others; exact: every cut; grid: 0.10, 0.15, ..., 0.90;
+        fixed: 0.5, without a search.
+    min_recall
+        Thresholds with a lower recall on the validation images are rejected; None: no floor.
+    max_threshold
+        No threshold is above this; None: no bound.
+
+    Returns
+    -------
+    ThresholdSet
+        What was chosen. Its figures are apparent: measured on the images that chose it.
+
+    Raises
+    ------
+    RecipeError
+        If the predictions are missing or damaged, or of other classes than the saved model.
+    InputError
+        If an option is out of range.
+    """
+    folder = RunFolder(run)
+    val = Predictions.load(folder.predictions("val"))
+    if strategy == "fixed":
+        thresholds = choose_thresholds(
+            ThresholdConfig(strategy="fixed"), val.y_true, val.y_score, val.class_names
+        )
+    else:
+        thresholds = find_optimal_thresholds(
+            val.y_true,
+            val.y_score,
+            class_names=val.class_names,
+            strategy=strategy,
+            min_recall=min_recall,
+            max_threshold=max_threshold,
+        )
+    if folder.manifest.is_file():
+        from examples.rfmid.serving.bundle import (
+            replace_thresholds,
+        )  # PyTorch, which the rest can do without
+
+        replace_thresholds(folder, thresholds)
+    else:
+        thresholds.save(folder.path / "thresholds.json")
+    print(
+        f"{len(val.ids)} validation images, strategy {strategy}. Apparent figures:\n\n{thresholds}"
+    )
+    return thresholds
+
+
+def load_thresholds(folder: RunFolder, class_names: tuple[str, ...]) -> ThresholdSet:
+    """Read ``thresholds.json``, and check that it belongs to these classes in this order.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing or holds other classes; they are named.
+    """
+    path = folder.path / "thresholds.json"
+    if not path.is_file():
+        raise RecipeError(f"{path} doesn't exist: run tune first")
+    thresholds = ThresholdSet.load(path)
+    check_classes(thresholds, class_names, str(path), "the predictions")
+    return thresholds
+
+
+def check_classes(
+    thresholds: ThresholdSet, class_names: tuple[str, ...], what: str, of_which: str
+) -> None:
+    """Raise a RecipeError that names the classes in which thresholds and `class_names` differ."""
+    own = thresholds.class_names or ()
+    if own == class_names:
+        return
+    extra = ", ".join(name for name in own if name not in class_names)
+    absent = ", ".join(name for name in class_names if name not in own)
+    raise RecipeError(
+        f"{what} and {of_which} have other classes: {extra or 'none'} too many, "
+        f"{absent or 'none'} missing{'' if extra or absent else ', and another order'}"
+    )

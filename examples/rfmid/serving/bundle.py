@@ -1,0 +1,91 @@
+"""The saved model of a run folder: network, thresholds and preprocessing, which belong together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from examples.rfmid.data.transforms import Preprocessing, build_preprocessing
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.runfolder import RunFolder
+from examples.rfmid.scoring.tune import check_classes
+from examples.rfmid.settings.config_file import load_config
+from examples.rfmid.training.model import build_model
+from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
+
+__all__ = ["Bundle", "load_bundle", "replace_thresholds"]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What turns a photograph into decisions.
+
+    Attributes
+    ----------
+    model
+        Inputs to probabilities and decisions.
+    preprocessing
+        Photograph to input, as in training.
+    names
+        Code -> disease name, in the order of the columns.
+    """
+
+    model: ThresholdedModel
+    preprocessing: Preprocessing
+    names: dict[str, str]
+
+
+def load_bundle(run: Path) -> Bundle:
+    """Read the saved model of a run; preprocessing and names come from it, not from the settings.
+
+    Raises
+    ------
+    RecipeError
+        If the run has no saved model, or one that lacks its preprocessing or its disease names.
+    FileFormatError
+        If its files are damaged or don't belong together.
+    """
+    model = _load(RunFolder(run))
+    codes = model.thresholds.class_names or ()
+    names = (model.metadata or {}).get("disease_names")
+    if model.preprocessing is None or not isinstance(names, list) or len(names) != len(codes):
+        raise RecipeError(
+            f"{run / 'model.json'} lacks the preprocessing or the disease names: "
+            "was the model saved by train?"
+        )
+    return Bundle(
+        model, build_preprocessing(model.preprocessing), dict(zip(codes, names, strict=True))
+    )
+
+
+def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
+    """Save the run's model again, the same but for its thresholds.
+
+    Raises
+    ------
+    RecipeError
+        If the model has other classes than the thresholds; they are named.
+    FileFormatError
+        If its files are damaged or don't belong together.
+    """
+    model = _load(folder)
+    own = model.thresholds.class_names or ()
+    check_classes(thresholds, own, "the validation predictions", f"the model in {folder.path}")
+    save_model(
+        folder.path,
+        model.model,
+        thresholds,
+        posterior=model.posterior,
+        preprocessing=model.preprocessing,
+        metadata=model.metadata,
+    )
+
+
+def _load(folder: RunFolder) -> ThresholdedModel:
+    config = load_config(folder.config)
+    try:
+        n_classes = ThresholdSet.load(folder.path / "thresholds.json").n_classes
+        network = build_model(config.model.architecture, n_classes, "none")
+        return load_model(folder.path, network)
+    except FileNotFoundError as error:
+        raise RecipeError(f"{folder.path} holds no whole model: run train first") from error

@@ -1,0 +1,197 @@
+"""Probabilities and decisions for single photographs, with the model exactly as it was saved."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from examples.rfmid.data.images import load_image
+from examples.rfmid.data.layout import images_by_name
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.runfolder import replacing, write_json
+from examples.rfmid.serving.bundle import Bundle, load_bundle
+from examples.rfmid.tables import counted, number, text_table
+
+__all__ = ["Prediction", "predict"]
+
+_NOTE = "This is not a medical device. Probabilities are not calibrated."
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of one photograph.
+
+    Attributes
+    ----------
+    image
+        Its path.
+    probabilities, decisions
+        By code, in the order of the model's columns.
+    """
+
+    image: Path
+    probabilities: dict[str, float]
+    decisions: dict[str, bool]
+
+
+def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> list[Prediction]:
+    """Print what the run's model sees in photographs, and write it to a file if one is named.
+
+    Resizing, normalisation, thresholds and disease names are those saved with the model.
+
+    Parameters
+    ----------
+    run
+        The run folder, with the saved model.
+    images
+        Photographs, or folders of them.
+    output
+        A .csv or .json file with one entry for each photograph.
+
+    Returns
+    -------
+    list of Prediction
+        In the order given, without the photographs that could not be read.
+
+    Raises
+    ------
+    RecipeError
+        If the run has no saved model, the output has another suffix, or a folder is empty; and,
+        after all others are done, if a photograph could not be read.
+    """
+    if output is not None and output.suffix.lower() not in (".csv", ".json"):
+        raise RecipeError(f"the output must be a .csv or .json file, got {output}")
+    if output is not None and not output.parent.is_dir():
+        raise RecipeError(f"the folder of {output} doesn't exist")
+    paths = _expanded(images)
+    bundle = load_bundle(run)
+    predictions: list[Prediction] = []
+    failures: dict[Path, str] = {}
+    for path in paths:
+        try:
+            prediction = _predict_one(bundle, path)
+        except RecipeError as error:
+            failures[path] = str(error)
+            print(error, file=sys.stderr)
+            continue
+        predictions.append(prediction)
+        print(f"{_table(bundle, prediction)}\n")
+    if predictions:
+        print(_NOTE)
+    if output is not None:
+        _write(output, bundle, predictions, failures)
+    if failures:
+        raise RecipeError(f"{counted(len(failures), 'image')} of {len(paths)} could not be read")
+    return predictions
+
+
+def _expanded(images: Sequence[Path]) -> list[Path]:
+    """Return the photographs themselves, those of a folder by name."""
+    paths: list[Path] = []
+    for path in images:
+        found = list(images_by_name(path).values()) if path.is_dir() else [path]
+        if not found:
+            raise RecipeError(f"{path} holds no image")
+        paths += found
+    if not paths:
+        raise RecipeError("name at least one image")
+    return paths
+
+
+@torch.inference_mode()
+def _predict_one(bundle: Bundle, path: Path) -> Prediction:
+    inputs = bundle.preprocessing(load_image(path))
+    probabilities, decisions = bundle.model(inputs[None])
+    return Prediction(
+        path,
+        dict(zip(bundle.names, probabilities[0].tolist(), strict=True)),
+        dict(zip(bundle.names, decisions[0].tolist(), strict=True)),
+    )
+
+
+def _thresholds(bundle: Bundle) -> dict[str, float]:
+    return dict(zip(bundle.names, bundle.model.thresholds.thresholds.tolist(), strict=True))
+
+
+def _table(bundle: Bundle, prediction: Prediction) -> str:
+    """Write the diseases of one photograph, decisions first, then by margin over the threshold."""
+    thresholds = _thresholds(bundle)
+
+    def rank(code: str) -> tuple[bool, float]:
+        return not prediction.decisions[code], thresholds[code] - prediction.probabilities[code]
+
+    rows = [
+        [
+            bundle.names[code],
+            number(prediction.probabilities[code]),
+            number(thresholds[code]),
+            "yes" if prediction.decisions[code] else "no",
+        ]
+        for code in sorted(bundle.names, key=rank)
+    ]
+    found = [bundle.names[code] for code in bundle.names if prediction.decisions[code]]
+    title = f"{prediction.image}: {', '.join(found) or 'none of the diseases'}"
+    return f"{title}\n{text_table(['disease', 'probability', 'threshold', 'decision'], rows)}"
+
+
+def _write(
+    output: Path, bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]
+) -> None:
+    if output.suffix.lower() == ".json":
+        write_json(output, _as_json(bundle, predictions, failures))
+        return
+    with replacing(output) as temporary:
+        temporary.write_text(_as_csv(bundle, predictions, failures), "utf-8")
+
+
+def _as_json(
+    bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]
+) -> dict[str, object]:
+    return {
+        "format": "rfmid.predictions",
+        "version": 1,
+        "note": _NOTE,
+        "classes": [
+            {
+                "code": code,
+                "name": bundle.names[code],
+                "threshold": "inf" if threshold == float("inf") else threshold,
+            }
+            for code, threshold in _thresholds(bundle).items()
+        ],
+        "images": [
+            {
+                "image": str(one.image),
+                "found": [code for code, decision in one.decisions.items() if decision],
+                "probabilities": one.probabilities,
+            }
+            for one in predictions
+        ],
+        "errors": [{"image": str(path), "error": error} for path, error in failures.items()],
+    }
+
+
+def _as_csv(bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]) -> str:
+    """Return a row a photograph; one that could not be read has its error and no numbers."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    codes = list(bundle.names)
+    writer.writerow(
+        [
+            "image",
+            "error",
+            *(f"{code}_{part}" for code in codes for part in ("probability", "found")),
+        ]
+    )
+    for one in predictions:
+        cells = [cell for c in codes for cell in (one.probabilities[c], int(one.decisions[c]))]
+        writer.writerow([one.image, "", *cells])
+    for path, error in failures.items():
+        writer.writerow([path, error, *[""] * (2 * len(codes))])
+    return table.getvalue()

@@ -1,0 +1,60 @@
+"""Complete configurations by name: ``--preset NAME`` chooses one, other flags change single fields.
+
+``after`` and ``before`` are the deck's final settings and its first attempt. ``cpu`` trains on real
+photographs without a GPU and without pretrained weights, ``demo`` on generated ones in minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from examples.rfmid.settings import (
+    AugmentationConfig,
+    Config,
+    DataConfig,
+    ImageConfig,
+    LossConfig,
+    ModelConfig,
+    OptimizerConfig,
+    RuntimeConfig,
+    ThresholdConfig,
+    TrainingConfig,
+)
+
+__all__ = ["PRESETS"]
+
+_AFTER = Config()
+
+_BEFORE = Config(
+    data=DataConfig(min_count=1),
+    loss=LossConfig(gamma=2.0, alpha=0.25, max_pos_weight=None),
+    training=TrainingConfig(epochs=30, patience=5, selection="val_loss"),
+    thresholds=ThresholdConfig(strategy="fixed"),
+)
+
+# From random weights the whole network learns at one rate. The augmentation keeps what is cheap:
+# at these image sizes the deck's would take as long as the network.
+_CPU = Config(
+    image=ImageConfig(image_size=96),
+    augmentation=AugmentationConfig(
+        sharpness=1.0, hue=0.0, affine_degrees=0.0, blur_kernel=0, interpolation="bilinear"
+    ),
+    model=ModelConfig(architecture="convnext_demo", weights="none"),
+    optimizer=OptimizerConfig(lr=2e-3, backbone_scale=1.0, head_scale=1.0, weight_decay=0.05),
+    training=TrainingConfig(batch_size=16, patience=50),
+    # On two cores, one trains and one augments: sharing a batch of 16 costs more than it saves.
+    runtime=RuntimeConfig(cache="memory", threads=1, num_workers=1),
+)
+
+_DEMO = replace(
+    _CPU,
+    image=ImageConfig(image_size=64),
+    augmentation=replace(
+        _CPU.augmentation, translate=0.0, scale_min=1.0, scale_max=1.0, erasing=0.0
+    ),
+    optimizer=replace(_CPU.optimizer, t_max=32),
+    training=replace(_CPU.training, epochs=32),
+)
+
+PRESETS = MappingProxyType({"after": _AFTER, "before": _BEFORE, "cpu": _CPU, "demo": _DEMO})

@@ -1,0 +1,179 @@
+"""Settings of the network, its training and its thresholds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from examples.rfmid.settings.checks import require, require_choices, require_range
+
+__all__ = [
+    "LossConfig",
+    "ModelConfig",
+    "OptimizerConfig",
+    "RuntimeConfig",
+    "ThresholdConfig",
+    "TrainingConfig",
+]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network and where its weights start."""
+
+    architecture: Literal["convnext_tiny", "convnext_small", "convnext_base", "convnext_demo"] = (
+        "convnext_tiny"
+    )
+    """A ConvNeXt of torchvision; convnext_demo has 32-64-128-256 channels, for CPUs."""
+    weights: str = "imagenet"
+    """imagenet (torchvision's IMAGENET1K_V1, downloaded), none, or a .pth or .safetensors file."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        require(bool(self.weights), "weights must be imagenet, none or a file, got an empty text")
+        require(
+            not (self.architecture == "convnext_demo" and self.weights == "imagenet"),
+            "convnext_demo has no ImageNet weights; pass --weights none or a file",
+        )
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Focal loss with positive-class weights."""
+
+    gamma: float = 2.5
+    """Focusing: 0 is plain binary cross-entropy."""
+    alpha: float | None = 0.15
+    """Weight of positives; negatives get 1 - alpha; None leaves it out."""
+    pos_weight: bool = True
+    """Weight each class's positives by negatives / positives."""
+    max_pos_weight: float | None = 10.0
+    """Largest such weight; None: unlimited."""
+
+    def __post_init__(self) -> None:
+        require_range(self, 0, math.inf, "gamma")
+        if self.alpha is not None:
+            require(0 < self.alpha < 1, f"alpha must be between 0 and 1, got {self.alpha}")
+        if self.max_pos_weight is not None:
+            require(
+                self.max_pos_weight > 0, f"max_pos_weight must be above 0: {self.max_pos_weight}"
+            )
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with one learning rate for the backbone and one for the head."""
+
+    lr: float = 2e-3
+    """Base learning rate."""
+    backbone_scale: float = 1 / 15
+    """The backbone's learning rate, as a part of lr."""
+    head_scale: float = 0.8
+    """The head's learning rate, as a part of lr."""
+    weight_decay: float = 1e-4
+    """AdamW's decoupled weight decay."""
+    schedule: Literal["ratio_cosine", "cosine"] = "ratio_cosine"
+    """ratio_cosine keeps the rates' ratio; cosine, the deck's, lets it decay to 1 : 1."""
+    t_max: int = 50
+    """Epochs from the highest to the lowest learning rate."""
+    eta_min: float = 1e-7
+    """Lowest learning rate (ratio_cosine: of the head)."""
+    clip_norm: float | None = 1.0
+    """Largest norm of the gradient; None: no clipping."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        for name in ("lr", "backbone_scale", "head_scale", "t_max", "clip_norm"):
+            value = getattr(self, name)
+            require(
+                (value is None and name == "clip_norm")
+                or (value is not None and 0 < value < math.inf),
+                f"{name} must be a finite number above 0, got {value!r}",
+            )
+        require_range(self, 0, math.inf, "weight_decay", "eta_min")
+        require(
+            self.eta_min <= self.lr * self.head_scale,
+            f"eta_min {self.eta_min} is above the head's learning rate",
+        )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Length, batches, sampling and model selection."""
+
+    epochs: int = 50
+    """Largest number of epochs."""
+    patience: int = 8
+    """Stop after this many epochs without a better model."""
+    batch_size: int = 64
+    """Images per step."""
+    sampler: bool = True
+    """Draw images by 1 / count of the rarest class they show; else shuffle."""
+    selection: Literal["macro_f1_tuned", "val_loss"] = "macro_f1_tuned"
+    """Keep the epoch with the highest macro-F1 after threshold tuning, or the lowest loss."""
+    seed: int = 0
+    """Seed of the initial weights, the draws and the augmentation."""
+    deterministic: bool = False
+    """Use deterministic algorithms only (a GPU gets slower; a CPU is deterministic anyway)."""
+    amp: Literal["auto", "on", "off"] = "auto"
+    """bfloat16 autocast: auto is on for a GPU and off for a CPU."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        for name in ("epochs", "patience", "batch_size"):
+            require(getattr(self, name) >= 1, f"{name} must be at least 1: {getattr(self, name)}")
+        require(0 <= self.seed < 2**63, f"seed must be between 0 and 2**63 - 1, got {self.seed}")
+
+
+@dataclass(frozen=True)
+class ThresholdConfig:
+    """How a class's decision threshold is found on the validation split."""
+
+    strategy: Literal["grid", "exact", "pooled", "fixed"] = "grid"
+    """grid: the deck's 0.10, 0.15, ..., 0.90; exact: every cut; pooled: rare diseases borrow from
+    the others; fixed: no tuning."""
+    min_recall: float = 0.3
+    """Thresholds with a lower validation recall are rejected."""
+    max_threshold: float = 0.7
+    """No threshold is above this."""
+    grid_min: float = 0.1
+    """Lowest point of the grid."""
+    grid_max: float = 0.9
+    """Highest point of the grid, included."""
+    grid_step: float = 0.05
+    """Distance of the grid's points."""
+    fixed_threshold: float = 0.5
+    """The threshold of every class under the strategy fixed."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        require_range(
+            self, 0, 1, "min_recall", "max_threshold", "grid_min", "grid_max", "fixed_threshold"
+        )
+        require(
+            self.grid_step > 0 and self.grid_min <= self.grid_max,
+            f"the grid from {self.grid_min} to {self.grid_max} by {self.grid_step} has no points",
+        )
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """How the run is carried out; these settings may change when a run is resumed."""
+
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps, ..."""
+    threads: int | None = None
+    """CPU threads; None leaves PyTorch's choice."""
+    num_workers: int | None = None
+    """Processes that load images; None: up to 8 for a GPU, none for a CPU."""
+    cache: Literal["none", "memory"] = "none"
+    """memory: decode and resize each image once, and keep it."""
+    max_minutes: float | None = None
+    """Stop after the epoch that exceeds this time; --resume goes on."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
+        require(self.threads is None or self.threads >= 1, "threads must be at least 1")
+        require(self.num_workers is None or self.num_workers >= 0, "num_workers must be >= 0")
+        require(self.max_minutes is None or self.max_minutes > 0, "max_minutes must be above 0")

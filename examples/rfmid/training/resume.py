@@ -1,0 +1,68 @@
+"""Who may use a run folder: a new run, a resumed one, or one that overwrites."""
+
+from __future__ import annotations
+
+import shutil
+
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.runfolder import RunFolder
+from examples.rfmid.settings import Config
+from examples.rfmid.settings.config_file import differences, load_config, save_config
+
+__all__ = ["check_claim", "claim_folder"]
+
+# Where the data lies may change, for what it is has a fingerprint in the checkpoint.
+_MAY_CHANGE = ("runtime.", "data.folder", "data.train_", "data.val_", "data.test_")
+
+
+def check_claim(folder: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a run folder that this run must not write to; nothing is changed yet.
+
+    Raises
+    ------
+    RecipeError
+        If the folder holds a run and neither `resume` nor `overwrite` is set, or another program's
+        files; if there is nothing to resume; or if a setting of the resumed run that shapes its
+        result differs.
+    """
+    if resume and overwrite:
+        raise RecipeError("--resume and --overwrite exclude each other")
+    if not folder.config.is_file():
+        if resume:
+            raise RecipeError(f"{folder.path} holds no run to resume")
+        foreign = [path.name for path in folder.results() if path.exists()]
+        if foreign:
+            raise RecipeError(
+                f"{folder.path} holds no run, but files that a run would replace: "
+                f"{', '.join(foreign)}; choose another folder"
+            )
+        return
+    if not (resume or overwrite):
+        raise RecipeError(
+            f"{folder.path} already holds a run; --resume continues it, --overwrite deletes it"
+        )
+    stored = load_config(folder.config)  # raises where config.json is another program's
+    if overwrite:
+        return
+    changed = {
+        name: values
+        for name, values in differences(stored, config).items()
+        if not name.startswith(_MAY_CHANGE)
+    }
+    if changed:
+        listed = "; ".join(f"{name}: {old} -> {new}" for name, (old, new) in changed.items())
+        raise RecipeError(
+            f"the run in {folder.path} was started with other settings ({listed}); "
+            "resume without them, or start another run"
+        )
+
+
+def claim_folder(folder: RunFolder, config: Config, *, overwrite: bool) -> None:
+    """Write ``config.json`` into the run folder; delete the run there first if so asked."""
+    if overwrite:
+        for path in folder.results():  # other files in the folder stay
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+    save_config(folder.config, config)

@@ -20,10 +20,10 @@ from numpy.random import Philox
 from scipy import stats
 from torch.utils.data import DataLoader
 
+from mlthresh import rarest_class_weights
 from mlthresh._weighted_draws import high_product
 from mlthresh.exceptions import InputError
 from mlthresh.samplers import RarestClassSampler
-from mlthresh.weights import rarest_class_weights
 
 
 def imbalanced(n_rows: int = 60, seed: int = 0) -> np.ndarray:

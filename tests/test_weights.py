@@ -17,8 +17,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mlthresh.exceptions import InputError
-from mlthresh.weights import (
+from mlthresh import (
+    InputError,
     clamp_pos_weight,
     compute_pos_weight,
     count_classes,
@@ -282,6 +282,16 @@ def test_tensors_come_back_as_float32_tensors(function: Any, dtype: torch.dtype)
     np.testing.assert_array_equal(weights.numpy(), function(labels).astype(np.float32))
 
 
+@pytest.mark.parametrize(
+    "function", [compute_pos_weight, effective_number_weights, rarest_class_weights]
+)
+def test_float64_tensors_keep_their_precision(function: Any) -> None:
+    labels = np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+    weights = function(torch.tensor(labels))
+    assert weights.dtype == torch.float64
+    np.testing.assert_array_equal(weights.numpy(), function(labels))
+
+
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_frames_count_as_their_values(frame: Any) -> None:
     labels = frame({"DR": [1, 0, 1, 0], "CRVO": [0, 1, 0, 0]})
@@ -370,6 +380,6 @@ def test_counts_weights_and_reduction_on_rfmid(data_dir: Any) -> None:
     assert merged.labels[:, -1].tolist() == labels[:, rare].any(axis=1).tolist()
 
 
-def test_the_module_needs_no_torch() -> None:
-    code = "import sys, mlthresh.weights; sys.exit('torch' in sys.modules)"
+def test_the_modules_need_no_torch() -> None:
+    code = "import sys, mlthresh.weights, mlthresh.row_weights; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

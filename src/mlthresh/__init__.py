@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlthresh.certify import positives_needed as positives_needed
+    from mlthresh.class_counts import ClassCounts as ClassCounts
+    from mlthresh.class_counts import count_classes as count_classes
     from mlthresh.deploy import ThresholdedModel as ThresholdedModel
     from mlthresh.deploy import load_model as load_model
     from mlthresh.deploy import save_model as save_model
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
     from mlthresh.posterior import FocalPosterior as FocalPosterior
     from mlthresh.posterior import focal_posterior as focal_posterior
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
+    from mlthresh.rare_classes import drop_rare_classes as drop_rare_classes
     from mlthresh.report import MultilabelReport as MultilabelReport
     from mlthresh.resampling import BootstrapResult as BootstrapResult
     from mlthresh.resampling import CrossFitResult as CrossFitResult
     from mlthresh.resampling import bootstrap_thresholds as bootstrap_thresholds
     from mlthresh.resampling import cross_fit_thresholds as cross_fit_thresholds
+    from mlthresh.row_weights import rarest_class_weights as rarest_class_weights
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
     from mlthresh.splits import Fold as Fold
     from mlthresh.splits import multilabel_stratified_kfold as multilabel_stratified_kfold
@@ -45,20 +49,16 @@ if TYPE_CHECKING:
     from mlthresh.thresholds import find_optimal_thresholds as find_optimal_thresholds
     from mlthresh.verify import VerificationReport as VerificationReport
     from mlthresh.verify import verify_thresholds as verify_thresholds
-    from mlthresh.weights import ClassCounts as ClassCounts
     from mlthresh.weights import clamp_pos_weight as clamp_pos_weight
     from mlthresh.weights import compute_pos_weight as compute_pos_weight
-    from mlthresh.weights import count_classes as count_classes
-    from mlthresh.weights import drop_rare_classes as drop_rare_classes
     from mlthresh.weights import effective_number_weights as effective_number_weights
-    from mlthresh.weights import rarest_class_weights as rarest_class_weights
 
 __version__ = "0.1.0.dev0"
 
 # The module that defines each public name.
 _MODULE_OF = {
     "BootstrapResult": "resampling",
-    "ClassCounts": "weights",
+    "ClassCounts": "class_counts",
     "CrossFitResult": "resampling",
     "FileFormatError": "exceptions",
     "FocalLossWithPosWeight": "losses",
@@ -80,10 +80,10 @@ _MODULE_OF = {
     "clamp_pos_weight": "weights",
     "compute_pos_weight": "weights",
     "cost": "objectives",
-    "count_classes": "weights",
+    "count_classes": "class_counts",
     "cross_fit_thresholds": "resampling",
     "discriminative_param_groups": "param_groups",
-    "drop_rare_classes": "weights",
+    "drop_rare_classes": "rare_classes",
     "effective_number_weights": "weights",
     "fbeta": "objectives",
     "find_optimal_thresholds": "thresholds",
@@ -95,7 +95,7 @@ _MODULE_OF = {
     "multilabel_stratified_kfold": "splits",
     "multilabel_train_test_split": "splits",
     "positives_needed": "certify",
-    "rarest_class_weights": "weights",
+    "rarest_class_weights": "row_weights",
     "ratio_cosine_schedule": "param_groups",
     "save_model": "deploy",
     "verify_thresholds": "verify",

@@ -26,6 +26,7 @@ __all__ = [
     "matched_class_names",
     "per_class",
     "to_numpy",
+    "weights_like",
 ]
 
 FloatArray: TypeAlias = npt.NDArray[np.floating[Any]]
@@ -74,6 +75,19 @@ def convert_like(array: npt.NDArray[Any], template: Any) -> Any:
         columns = {"columns" if labels else "schema": list(template.columns)}
         return type(template)(array, **labels, **columns)
     return array
+
+
+def weights_like(weights: npt.NDArray[np.float64], labels: Any) -> Any:
+    """Return float64 weights as they are, or for tensor labels as a tensor on their device.
+
+    The tensor is float32, which suits losses and loaders and exists on every device, unless the
+    labels are float64.
+    """
+    if not is_tensor(labels):
+        return weights
+    torch = sys.modules["torch"]
+    dtype = torch.float64 if labels.dtype == torch.float64 else torch.float32
+    return torch.as_tensor(weights, dtype=dtype, device=labels.device)
 
 
 def _row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

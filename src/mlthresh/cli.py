@@ -17,13 +17,14 @@ from mlthresh import __version__
 from mlthresh._files import write_text_atomically
 from mlthresh._score_files import read_pair, read_table
 from mlthresh._tables import text_table
+from mlthresh.class_counts import count_classes
 from mlthresh.exceptions import MlthreshError
 from mlthresh.metrics import multilabel_report
 from mlthresh.objectives import cost, fbeta
 from mlthresh.options import CHOICES
 from mlthresh.threshold_set import ThresholdSet
 from mlthresh.thresholds import find_optimal_thresholds
-from mlthresh.weights import compute_pos_weight, count_classes
+from mlthresh.weights import compute_pos_weight
 
 __all__ = ["main"]
 

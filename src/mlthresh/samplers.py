@@ -15,7 +15,7 @@ from torch.utils.data import Sampler
 from mlthresh._scalars import as_integer
 from mlthresh._weighted_draws import GroupTable, draws_with_replacement, draws_without_replacement
 from mlthresh.exceptions import InputError
-from mlthresh.weights import NoPositive, rarest_class_groups
+from mlthresh.row_weights import NoPositive, rarest_class_groups
 
 __all__ = ["RarestClassSampler"]
 

@@ -21,7 +21,7 @@ from scipy import stats
 from torch.utils.data import DataLoader
 
 from mlthresh import rarest_class_weights
-from mlthresh._weighted_draws import high_product
+from mlthresh._weighted_draws import GroupTable, high_product
 from mlthresh.exceptions import InputError
 from mlthresh.samplers import RarestClassSampler
 
@@ -118,6 +118,18 @@ def test_high_product_equals_integer_arithmetic() -> None:
     words[:3], sizes[:6:2] = [0, 2**64 - 1, 2**63], [2**32 - 1, 1, 2**31]
     expected = [int(word) * int(size) >> 64 for word, size in zip(words, sizes, strict=True)]
     assert high_product(words, sizes).tolist() == expected
+
+
+def test_words_at_a_group_s_ends_draw_that_group() -> None:
+    sizes = [1, 5, 3000, 2, 400]
+    group = np.repeat(np.arange(5, dtype=np.uint8), sizes)
+    table = GroupTable.build(group, np.array([1e-9, 1e-3, 1e-3, 0.5, 1e-12]))
+    ends = [int(end) for end in table.upper]
+    words = [word for end in ends for word in (end - 1, end, (end + 1) % 2**64)]
+    words += np.random.default_rng(0).integers(2**64, size=5000, dtype=np.uint64).tolist()
+    expected = [bisect_left(ends, word) for word in words]
+    assert table.group_of(np.array(words, dtype=np.uint64)).tolist() == expected
+    assert set(expected) == set(range(5))
 
 
 # --- the stream --------------------------------------------------------------------------------
@@ -230,6 +242,16 @@ def test_small_blocks_and_many_ranks_change_nothing(monkeypatch: pytest.MonkeyPa
         RarestClassSampler(labels, 100, seed=2, num_replicas=10, rank=rank) for rank in range(10)
     ]
     assert interleaved(ranks) == expected
+
+
+def test_ranks_share_a_stream_of_many_blocks() -> None:
+    labels = imbalanced()
+    expected = stream(labels, 40_000)
+    ranks = [RarestClassSampler(labels, 40_000, num_replicas=3, rank=rank) for rank in range(3)]
+    assert interleaved(ranks)[:40_000] == expected
+    resumed = RarestClassSampler(labels, 40_000)
+    resumed.load_state_dict({**resumed.state_dict(), "position": 12_345})
+    assert list(resumed) == expected[12_345:]
 
 
 def test_a_position_far_into_an_epoch_is_reached_at_once() -> None:

@@ -21,6 +21,8 @@ from mlthresh.exceptions import InputError
 __all__ = ["GroupTable", "draws_with_replacement", "draws_without_replacement", "high_product"]
 
 _BLOCK_DRAWS = 8192  # drawn at a time: the temporaries stay within the processor's cache
+_FIRST_BLOCK_DRAWS = 512  # the first batch need not wait for a whole block
+_GUIDE_BITS = 11
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,12 @@ class GroupTable:
     """The rows that can be drawn, sorted by group; a group's rows share one weight."""
 
     n_rows: int  # with those that can't be drawn
-    rows: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]  # (n_groups,), like the rest
+    rows: npt.NDArray[np.uint32]
+    sizes: npt.NDArray[np.int64]  # (n_groups,), as are the next three
     weights: npt.NDArray[np.float64]
     importance: npt.NDArray[np.float64]
     upper: npt.NDArray[np.uint64]  # the last 64-bit word that draws each group
+    guide: npt.NDArray[np.intp]  # the group of words that begin alike; n_groups: not all the same
 
     @classmethod
     def build(
@@ -44,8 +47,10 @@ class GroupTable:
         drawn = (all_sizes > 0) & (weight > 0)
         if not drawn.any():
             raise InputError(f"no_positive=0 leaves none of the {len(group)} rows to draw")
-        rows = np.argsort(group, kind="stable")  # a radix sort: the codes are small integers
-        rows = rows[drawn[group[rows]]]
+        # a radix sort: the codes are small integers
+        rows = np.argsort(group, kind="stable").astype(np.uint32)
+        if not drawn.all():
+            rows = rows[drawn[group[rows]]]
         sizes, weights = all_sizes[drawn], weight[drawn]
         # rational arithmetic is exact, and cheap since there are few groups
         mass = [Fraction(float(w)) * int(n) for w, n in zip(weights, sizes, strict=True)]
@@ -57,6 +62,7 @@ class GroupTable:
                     f"{float(total)}; set max_ratio or another no_positive"
                 )
         end = [int(so_far / total * 2**64) for so_far in accumulate(mass)]
+        upper = np.array([e - 1 for e in end], dtype=np.uint64)
         importance = [float(total / (len(rows) * Fraction(float(w)))) for w in weights]
         return cls(
             n_rows=len(group),
@@ -64,21 +70,30 @@ class GroupTable:
             sizes=sizes,
             weights=weights,
             importance=np.array(importance),
-            upper=np.array([e - 1 for e in end], dtype=np.uint64),
+            upper=upper,
+            guide=_guide(upper),
         )
+
+    def group_of(self, words: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+        """Return the group that each word draws: the first whose `upper` is not below it."""
+        # a binary search mispredicts a branch at every step; looking up the first bits does not
+        group = self.guide[(words >> np.uint64(64 - _GUIDE_BITS)).view(np.int64)]
+        unsure = np.flatnonzero(group == len(self.upper))
+        group[unsure] = np.searchsorted(self.upper, words[unsure])
+        return group
 
     def digest(self) -> str:
         """Return a digest of the rows and their weights, the same on every machine."""
         digest = hashlib.sha256()
         # a power's last bits differ between processors, so the weights are rounded
-        for array, dtype in ((self.rows, "<i8"), (self.sizes, "<i8"), (self.weights, "<f4")):
+        for array, dtype in ((self.rows, "<u4"), (self.sizes, "<i8"), (self.weights, "<f4")):
             digest.update(array.astype(dtype, copy=False).data)
         return digest.hexdigest()
 
 
 def draws_with_replacement(
     table: GroupTable, key: npt.NDArray[np.uint64], first: int, step: int, count: int
-) -> Iterator[npt.NDArray[np.int64]]:
+) -> Iterator[npt.NDArray[np.uint32]]:
     """Yield blocks of the draws first, first + step, ...: `count` draws in all.
 
     Draw k takes words 2k and 2k + 1 of the Philox stream, which makes four words a counter.
@@ -88,18 +103,20 @@ def draws_with_replacement(
         bits.random_raw(2)
     starts = np.cumsum(table.sizes) - table.sizes
     sizes = table.sizes.astype(np.uint64)
-    block = max(1, _BLOCK_DRAWS // step)
-    for start in range(0, count, block):
-        n_draws = min(block, count - start)
+    start, block = 0, _FIRST_BLOCK_DRAWS // 2
+    while start < count:
+        block = min(2 * block, _BLOCK_DRAWS)
+        n_draws = min(max(1, block // step), count - start)
         words = bits.random_raw(2 * step * n_draws).reshape(n_draws, 2 * step)
-        group = np.searchsorted(table.upper, words[:, 0])
+        group = table.group_of(words[:, 0])
         within = high_product(words[:, 1], sizes[group])
-        yield table.rows[starts[group] + within.astype(np.int64)]
+        yield table.rows[starts[group] + within.view(np.int64)]
+        start += n_draws
 
 
 def draws_without_replacement(
     table: GroupTable, key: npt.NDArray[np.uint64], first: int, step: int, count: int
-) -> Iterator[npt.NDArray[np.int64]]:
+) -> Iterator[npt.NDArray[np.uint32]]:
     """Yield blocks of the rows at first, first + step, ... of the weighted order, begun again.
 
     The order is that of independent Exponential(weight) keys. Row i takes word i of the Philox
@@ -112,6 +129,13 @@ def draws_without_replacement(
     for start in range(0, count, _BLOCK_DRAWS):
         place = first + step * np.arange(start, min(start + _BLOCK_DRAWS, count))
         yield order[place % len(order)]
+
+
+def _guide(upper: npt.NDArray[np.uint64]) -> npt.NDArray[np.intp]:
+    first = np.arange(2**_GUIDE_BITS, dtype=np.uint64) << np.uint64(64 - _GUIDE_BITS)
+    last = first + np.uint64(2 ** (64 - _GUIDE_BITS) - 1)
+    low, high = np.searchsorted(upper, first), np.searchsorted(upper, last)
+    return np.where(low == high, low, len(upper))
 
 
 def high_product(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
+from operator import length_hint
 from typing import Any
 
 import numpy as np
@@ -46,7 +48,8 @@ class RarestClassSampler(Sampler[int]):
 
     An iterator that yielded all its rows ends the epoch: the next one draws the next epoch, with
     or without :meth:`set_epoch`. An iterator that is broken off leaves the epoch as it is. No
-    global random state is read or changed.
+    global random state is read or changed. The sampler holds four bytes a row; with replacement
+    the draws of an epoch come in small blocks and are never held together.
 
     Parameters
     ----------
@@ -123,7 +126,7 @@ class RarestClassSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         self._pass = _Pass(self.epoch, 0 if self._finished else self._pass.start)
-        return self._rows_of(self._pass)
+        return chain.from_iterable(self._blocks_of(self._pass))
 
     @property
     def epoch(self) -> int:
@@ -230,14 +233,12 @@ class RarestClassSampler(Sampler[int]):
     def _length_of(self, current: _Pass) -> int:
         return _ceil_div(self.num_samples - current.start, self.num_replicas)
 
-    def _rows_of(self, current: _Pass) -> Iterator[int]:
+    def _blocks_of(self, current: _Pass) -> Iterator[Iterator[int]]:
         key = np.array([self.seed, current.epoch], dtype=np.uint64)
         draws = draws_with_replacement if self.replacement else draws_without_replacement
         first, step = current.start + self.rank, self.num_replicas
         for rows in draws(self._table, key, first, step, self._length_of(current)):
-            for row in rows.tolist():
-                current.yielded += 1
-                yield row
+            yield current.hand_out(rows.tolist())
 
     def _with_replacement(self, name: str) -> GroupTable:
         if not self.replacement:
@@ -262,7 +263,18 @@ class _Pass:
 
     epoch: int
     start: int
-    yielded: int = 0
+    _handed_out: int = 0
+    _block: Iterator[int] = field(default_factory=lambda: iter([]))
+
+    def hand_out(self, rows: list[int]) -> Iterator[int]:
+        self._handed_out += len(rows)
+        self._block = iter(rows)
+        return self._block
+
+    @property
+    def yielded(self) -> int:
+        # what is left of the block is asked of its iterator, so that no row costs a step of Python
+        return self._handed_out - length_hint(self._block)
 
 
 def _world(num_replicas: int | None, rank: int | None) -> tuple[int, int]:

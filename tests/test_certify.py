@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import partial
 from math import comb
 from statistics import NormalDist
 
@@ -19,6 +20,13 @@ from mlthresh import (
     positives_needed,
 )
 from mlthresh.certify import certify, largest_rank
+from mlthresh.evidence import Rows
+
+
+def of_rows(score, label, groups, **floors):
+    """Return the certificate of one class."""
+    rows = Rows(score[:, None], label[:, None], groups=groups)
+    return certify(partial(rows.units, 0), score.dtype, **floors)
 
 
 def at_most(m, n, p):
@@ -118,8 +126,8 @@ def test_a_floor_on_specificity_is_the_mirror_image():
 def test_the_cap_is_a_positives_score_and_mirrors(values):
     score = np.array(values, dtype=np.float64)
     label = (np.arange(len(score)) % 2).astype(float)
-    recall = certify(score, label, None, min_recall=0.3, min_specificity=None, confidence=0.8)
-    mirror = certify(-score, 1 - label, None, min_recall=None, min_specificity=0.3, confidence=0.8)
+    recall = of_rows(score, label, None, min_recall=0.3, min_specificity=None, confidence=0.8)
+    mirror = of_rows(-score, 1 - label, None, min_recall=None, min_specificity=0.3, confidence=0.8)
     assert recall.holds == mirror.holds
     positives = np.sort(score[label == 1])
     k = largest_rank(len(positives), 0.3, 0.8)
@@ -135,8 +143,8 @@ def test_patients_are_the_units_where_groups_are_given():
     label = np.array([1.0] * 8 + [0])
     groups = np.array(["a", "a", "b", "b", "c", "c", "d", "d", "e"])
     codes = np.unique(groups, return_inverse=True)[1]
-    by_row = certify(score, label, None, min_recall=0.5, min_specificity=None, confidence=0.9)
-    by_patient = certify(score, label, codes, min_recall=0.5, min_specificity=None, confidence=0.9)
+    by_row = of_rows(score, label, None, min_recall=0.5, min_specificity=None, confidence=0.9)
+    by_patient = of_rows(score, label, codes, min_recall=0.5, min_specificity=None, confidence=0.9)
     assert by_row.highest == np.sort(score[:8])[largest_rank(8, 0.5, 0.9) - 1]
     lowest = np.array([0.2, 0.3, 0.4, 0.5])
     assert by_patient.highest == lowest[largest_rank(4, 0.5, 0.9) - 1]
@@ -182,7 +190,7 @@ def test_joint_asks_more_of_each_class():
     joint = find_optimal_thresholds(y_true, y_score, min_recall=0.5, confidence=0.9, joint=True)
     single = find_optimal_thresholds(y_true, y_score, min_recall=0.5, confidence=0.98)
     highest = [
-        certify(
+        of_rows(
             y_score[:, 0], y_true[:, 0], None, min_recall=0.5, min_specificity=None, confidence=c
         ).highest
         for c in (0.9, 0.98)

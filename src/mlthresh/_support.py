@@ -91,7 +91,7 @@ def condense(classes: Sequence[SortedClass], scale: Scale) -> Support:
         k = len(points)
         score[c, :k], score[c, k:] = points, points[-1]
         tp, fp, fn, tn = one_class.counts(cuts)
-        n_samples = len(one_class.positive) + len(one_class.negative)
+        n_samples = one_class.n_positives + one_class.n_negatives
         unit[c] = (tp[0] + fp[0] + fn[0] + tn[0]) / n_samples
         positive[c, :k] = -np.diff(tp, append=0) / unit[c]
         negative[c, :k] = -np.diff(fp, append=0) / unit[c]
@@ -107,7 +107,7 @@ def _condense_one(one_class: SortedClass, scale: Scale) -> tuple[Matrix, FloatAr
         return np.empty(0), distinct, distinct
     start = _starts(len(distinct))
     stop = np.append(start[1:], len(distinct))
-    typical = scale.to_real(distinct[(start + stop - 1) // 2])
+    typical = scale.to_real(one_class.typical(distinct[(start + stop - 1) // 2]))
     cuts, below = distinct[start], distinct[np.maximum(start - 1, 0)]
     middle = scale.to_score(scale.to_real(below) / 2 + scale.to_real(cuts) / 2)
     middle = middle.astype(distinct.dtype)

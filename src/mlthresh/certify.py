@@ -14,6 +14,7 @@ mirror image, on the largest negative scores, holds a floor on specificity.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ import numpy.typing as npt
 from mlthresh._arrays import FloatArray
 from mlthresh.exceptions import InputError
 
-__all__ = ["Certificate", "certify", "largest_rank", "positives_needed"]
+__all__ = ["Certificate", "Units", "certify", "largest_rank", "positives_needed"]
 
 
 def positives_needed(min_recall: float, confidence: float) -> int:
@@ -94,6 +95,42 @@ def largest_rank(n: int, floor: float, confidence: float) -> int:
     return low
 
 
+class Units(NamedTuple):
+    """The scores of independent units (samples or patients), ascending.
+
+    Entry i of `up_to` is how many units have one of the scores 0 to i.
+    """
+
+    score: FloatArray
+    up_to: npt.NDArray[np.integer[Any]]
+
+    @classmethod
+    def of_rows(
+        cls,
+        score: FloatArray,
+        chosen: npt.NDArray[np.bool_],
+        groups: npt.NDArray[np.intp] | None = None,
+    ) -> Units:
+        """Return the chosen rows' scores, or of each group with a chosen row the lowest."""
+        if groups is None:
+            lowest = score[chosen]
+        else:
+            by_group = np.full(groups.max(initial=-1) + 1, np.inf, dtype=score.dtype)
+            np.minimum.at(by_group, groups[chosen], score[chosen])
+            lowest = by_group[np.isin(np.arange(len(by_group)), groups[chosen])]
+        return cls(np.sort(lowest), np.arange(1, len(lowest) + 1))
+
+    @property
+    def n(self) -> int:
+        """Number of units."""
+        return int(self.up_to[-1]) if len(self.up_to) else 0
+
+    def lowest(self, k: int) -> np.floating[Any]:
+        """Return the k-th lowest score, k from 1 to n."""
+        score: np.floating[Any] = self.score[self.up_to.searchsorted(k)]
+        return score
+
+
 class Certificate(NamedTuple):
     """The thresholds of one class that keep the promise, lowest <= t <= highest.
 
@@ -109,9 +146,8 @@ class Certificate(NamedTuple):
 
 
 def certify(
-    score: FloatArray,
-    label: npt.NDArray[Any],
-    groups: npt.NDArray[np.intp] | None,
+    units: Callable[[int], Units],
+    dtype: np.dtype[Any],
     *,
     min_recall: float | None,
     min_specificity: float | None,
@@ -119,36 +155,25 @@ def certify(
 ) -> Certificate:
     """Return which thresholds of one class hold the floors on unseen data.
 
-    With both floors, each takes half of the risk. `groups` makes patients the units: one counts
-    by its lowest positive and its highest negative score.
+    With both floors, each takes half of the risk. ``units(1)`` are the positives; ``units(0)``
+    the negatives, whose scores are negated, so that both begin with the hardest.
     """
-    dtype = score.dtype.type
     both = min_recall is not None and min_specificity is not None
     if both:
         confidence = 1 - (1 - confidence) / 2
-    lowest, highest, holds, missing = dtype(-np.inf), dtype(np.inf), True, 0
+    infinity = dtype.type(np.inf)
+    lowest, highest, holds, missing = -infinity, infinity, True, 0
     if min_recall is not None:
-        units = _lowest_per_group(score, groups, label == 1)
-        k = largest_rank(len(units), min_recall, confidence)
+        positives = units(1)
+        k = largest_rank(positives.n, min_recall, confidence)
         holds = k > 0
-        missing = 0 if holds else positives_needed(min_recall, confidence) - len(units)
-        if len(units):
-            highest = units[max(k, 1) - 1]
+        missing = 0 if holds else positives_needed(min_recall, confidence) - positives.n
+        if positives.n:
+            highest = positives.lowest(max(k, 1))
     if min_specificity is not None:
-        units = _lowest_per_group(-score, groups, label == 0)
-        k = largest_rank(len(units), min_specificity, confidence)
+        negatives = units(0)
+        k = largest_rank(negatives.n, min_specificity, confidence)
         holds &= k > 0
         if k:
-            lowest = np.nextafter(-units[k - 1], dtype(np.inf))  # strictly above that negative
+            lowest = np.nextafter(-negatives.lowest(k), infinity)  # strictly above that negative
     return Certificate(lowest, highest, holds, missing)
-
-
-def _lowest_per_group(
-    score: FloatArray, groups: npt.NDArray[np.intp] | None, chosen: npt.NDArray[np.bool_]
-) -> FloatArray:
-    """Return the lowest chosen score of each group, or of each row without groups, sorted."""
-    if groups is None:
-        return np.sort(score[chosen])
-    lowest = np.full(groups.max(initial=-1) + 1, np.inf, dtype=score.dtype)
-    np.minimum.at(lowest, groups[chosen], score[chosen])
-    return np.sort(lowest[np.isin(np.arange(len(lowest)), groups[chosen])])

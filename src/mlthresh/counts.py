@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 
-__all__ = ["Counts", "SortedClass"]
+__all__ = ["CountArray", "Counts", "SortedClass", "from_here_up"]
 
 CountArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -87,6 +87,16 @@ class SortedClass:
         one_class._unlisted = n_negatives - len(negative)
         return one_class
 
+    @property
+    def n_positives(self) -> int:
+        """Number of positive samples."""
+        return len(self.positive)
+
+    @property
+    def n_negatives(self) -> int:
+        """Number of negative samples."""
+        return len(self.negative) + self._unlisted
+
     def distinct_scores(self) -> FloatArray:
         """Return every distinct score, ascending."""
         return np.unique(np.concatenate([self.positive, self.negative]))
@@ -106,6 +116,21 @@ class SortedClass:
         ]
         return max(below) if below else None
 
+    def usable(self, threshold: np.floating[Any]) -> np.floating[Any]:
+        """Return the lowest threshold, from this one up, that the counts are known at."""
+        return threshold
+
+    def typical(self, scores: FloatArray) -> FloatArray:
+        """Return where the samples listed under these scores typically lie."""
+        return scores
+
+
+def from_here_up(weight: CountArray) -> CountArray:
+    """Return the sums from each entry to the last; one longer, ending in 0."""
+    sums = np.zeros(len(weight) + 1)
+    sums[:-1] = np.cumsum(weight[::-1])[::-1]
+    return sums
+
 
 def _sorted(
     score: FloatArray, weight: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_]
@@ -113,9 +138,7 @@ def _sorted(
     """Sort the chosen scores; entry i of the second array is the weight of scores i and up."""
     score, weight = score[chosen], weight[chosen]
     order = np.argsort(score, kind="stable")
-    weight_from = np.zeros(len(order) + 1)
-    weight_from[:-1] = np.cumsum(weight[order][::-1])[::-1]
-    return score[order], weight_from
+    return score[order], from_here_up(weight[order])
 
 
 def _weight_from(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import per_class, to_numpy
 from mlthresh.certify import check_confidence
+from mlthresh.constraints import Constraints
 from mlthresh.exceptions import InputError
 from mlthresh.objectives import Objective, resolve_objective
 from mlthresh.threshold_set import ScoreScale
@@ -19,6 +21,7 @@ __all__ = [
     "CHOICES",
     "FLOORS",
     "SearchOptions",
+    "Settings",
     "check_options",
     "grid_points",
     "options_as_json",
@@ -49,6 +52,54 @@ class SearchOptions(TypedDict, total=False):
     grid: npt.ArrayLike | None
     score_scale: ScoreScale
     on_infeasible: Literal["closest", "raise", "never"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Settings:
+    """The options of a threshold search, checked; see `mlthresh.ThresholdSearch`."""
+
+    objective: str | Objective | Callable[..., npt.ArrayLike] = "f1"
+    min_recall: npt.ArrayLike | None = None
+    min_precision: npt.ArrayLike | None = None
+    min_specificity: npt.ArrayLike | None = None
+    max_alarm_rate: npt.ArrayLike | None = None
+    min_threshold: npt.ArrayLike | None = None
+    max_threshold: npt.ArrayLike | None = None
+    confidence: float | None = None
+    joint: bool = False
+    strategy: Literal["exact", "pooled", "grid"] = "exact"
+    grid: npt.ArrayLike | None = None
+    score_scale: ScoreScale = "probability"
+    on_infeasible: Literal["closest", "raise", "never"] = "closest"
+
+    def __post_init__(self) -> None:
+        check_options(vars(self))
+
+    def bounds(self, n_classes: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the lowest and the highest threshold asked for, each of shape (n_classes,)."""
+        lowest = -np.inf if self.min_threshold is None else self.min_threshold
+        highest = np.inf if self.max_threshold is None else self.max_threshold
+        lowest = per_class(lowest, n_classes, "min_threshold")
+        highest = per_class(highest, n_classes, "max_threshold")
+        crossed = np.flatnonzero(lowest > highest)
+        if len(crossed):
+            c = crossed[0]
+            raise InputError(
+                f"min_threshold {lowest[c]} exceeds max_threshold {highest[c]} (class {c})"
+            )
+        return lowest, highest
+
+    def constraints(self, n_classes: int) -> list[Constraints]:
+        """Return the constraints of each class."""
+        given = {
+            name: per_class(getattr(self, name), n_classes, name)
+            for name in FLOORS
+            if getattr(self, name) is not None
+        }
+        return [
+            Constraints(**{name: float(value[c]) for name, value in given.items()})
+            for c in range(n_classes)
+        ]
 
 
 def check_options(options: Mapping[str, Any]) -> None:

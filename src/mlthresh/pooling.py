@@ -30,7 +30,7 @@ from mlthresh._arrays import FloatArray
 from mlthresh._hierarchical import fit_logistic
 from mlthresh._support import LOGIT, REAL, Matrix, Support, condense
 from mlthresh.constraints import Constraints
-from mlthresh.counts import CountArray, Counts, SortedClass
+from mlthresh.counts import Counts, SortedClass, from_here_up
 from mlthresh.objectives import Objective
 from mlthresh.search import Window
 from mlthresh.threshold_set import ScoreScale
@@ -127,8 +127,8 @@ def _expected_counts(
     positive, weight = support.positive[c, :n], support.weight[c, :n]
     observed = positive.sum() ** 2 / (positive.sum() ** 2 + _MANY**2)
     expected = observed * positive + (1 - observed) * weight * probability[:n]
-    hits = _from_here_up(expected * support.unit[c])
-    called = _from_here_up(weight * support.unit[c])
+    hits = from_here_up(expected * support.unit[c])
+    called = from_here_up(weight * support.unit[c])
 
     def counts(thresholds: FloatArray) -> Counts:
         index = support.cuts[c].searchsorted(thresholds)
@@ -138,10 +138,6 @@ def _expected_counts(
         return Counts(tp, np.maximum(alarms - tp, 0), fn, np.maximum(silent - fn, 0))
 
     return counts
-
-
-def _from_here_up(weight: Matrix) -> CountArray:
-    return np.append(np.cumsum(weight[::-1])[::-1], 0.0)
 
 
 def _common_scale(score: Matrix, weight: Matrix) -> Matrix:

@@ -123,7 +123,7 @@ def _midway(
     lower = one_class.next_lower(upper)
     if lower is None:
         return upper
-    middle = lower / 2 + upper / 2
+    middle = one_class.usable(lower / 2 + upper / 2)
     if not middle > lower:  # neighbouring floats have no number between them
         return upper
     return max(middle, lowest)

@@ -7,36 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import FloatArray
 from mlthresh.constraints import Constraints
 from mlthresh.counts import SortedClass
+from mlthresh.evidence import Evidence
 from mlthresh.exceptions import InputError
 from mlthresh.objectives import Objective
 from mlthresh.pooling import pooled_targets
-from mlthresh.pruning import is_proven, promising_parts
+from mlthresh.pruning import is_proven
 from mlthresh.search import Choice, Window, search_exact, search_grid, search_nearest
 from mlthresh.threshold_set import ScoreScale
 
-__all__ = ["Data", "Found", "Task", "exact", "grid", "never", "pooled"]
+__all__ = ["Found", "Task", "exact", "grid", "never", "pooled"]
 
 Found: TypeAlias = Iterator[tuple[SortedClass, Choice]]
-
-
-class Data(NamedTuple):
-    """Checked arrays of shape (n_samples, n_classes), and of shape (n_samples,)."""
-
-    scores: FloatArray
-    labels: npt.NDArray[Any]
-    weight: npt.NDArray[np.float64] | None
-
-    def sorted_class(self, c: int) -> SortedClass:
-        """Return one class with all its scores."""
-        return SortedClass(self.scores[:, c], self.labels[:, c], self.weight)
 
 
 class Task(NamedTuple):
@@ -56,12 +44,9 @@ def never(one_class: SortedClass, task: Task, objective: Objective) -> Choice:
     return search_grid(one_class, infinity, objective, task.constraints)
 
 
-def exact(data: Data, tasks: Sequence[Task], objective: Objective) -> Found:
-    """Search every cut of each class alone, large unweighted data in part where that suffices."""
-    parts: Sequence[SortedClass | None] = [None] * len(tasks)
-    if data.weight is None:
-        constraints = [task.constraints for task in tasks]
-        parts = promising_parts(data.scores, data.labels, objective, constraints)
+def exact(data: Evidence, tasks: Sequence[Task], objective: Objective) -> Found:
+    """Search every cut of each class alone, large data in part where that suffices."""
+    parts = data.promising_parts(objective, [task.constraints for task in tasks])
     for c, (task, part) in enumerate(zip(tasks, parts, strict=True)):
         if part is not None:
             choice = search_exact(part, task.window, objective, task.constraints)
@@ -69,23 +54,22 @@ def exact(data: Data, tasks: Sequence[Task], objective: Objective) -> Found:
                 yield part, choice
                 continue
         whole = data.sorted_class(c)
-        if len(whole.positive) == 0:
+        if whole.n_positives == 0:
             yield whole, never(whole, task, objective)
         else:
             yield whole, search_exact(whole, task.window, objective, task.constraints)
 
 
 def grid(
-    data: Data, tasks: Sequence[Task], objective: Objective, points: npt.NDArray[np.float64]
+    data: Evidence, tasks: Sequence[Task], objective: Objective, points: npt.NDArray[np.float64]
 ) -> Found:
     """Try the same points for each class alone."""
-    points = points.astype(data.scores.dtype)
     for c, task in enumerate(tasks):
         one_class = data.sorted_class(c)
-        if len(one_class.positive) == 0:
+        if one_class.n_positives == 0:
             yield one_class, never(one_class, task, objective)
             continue
-        allowed = task.allowed.inside(points)
+        allowed = data.grid_points(points, task.allowed)
         if len(allowed) == 0:
             raise InputError(
                 f"no grid point lies in [{task.allowed.lowest}, {task.allowed.highest}]"
@@ -99,13 +83,13 @@ def grid(
 
 
 def pooled(
-    data: Data, tasks: Sequence[Task], objective: Objective, score_scale: ScoreScale
+    data: Evidence, tasks: Sequence[Task], objective: Objective, score_scale: ScoreScale
 ) -> Found:
     """Take the cut nearest to where a model of all classes together expects the best."""
     classes = [data.sorted_class(c) for c in range(len(tasks))]
     # Nothing is promised for a class without positives, so its window is all that is allowed.
     windows = [
-        task.window if len(one_class.positive) else task.allowed
+        task.window if one_class.n_positives else task.allowed
         for one_class, task in zip(classes, tasks, strict=True)
     ]
     constraints = [task.constraints for task in tasks]
@@ -115,6 +99,7 @@ def pooled(
         if target is None:  # no class has a positive
             yield one_class, never(one_class, task, objective)
             continue
-        if len(one_class.positive) == 0:  # neither recall nor precision can be looked at
+        if one_class.n_positives == 0:  # neither recall nor precision can be looked at
             constraint = replace(constraint, min_recall=None, min_precision=None)
+        target = one_class.usable(target)
         yield one_class, search_nearest(one_class, window, target, objective, constraint)

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from typing_extensions import Unpack
 
 from mlthresh._arrays import (
-    FloatArray,
     as_groups,
     as_labels,
     as_sample_weight,
     as_scores,
     matched_class_names,
-    per_class,
 )
-from mlthresh._intervals import rate
-from mlthresh.certify import Certificate, certify
-from mlthresh.constraints import Constraints
-from mlthresh.exceptions import InfeasibleError, InputError
-from mlthresh.objectives import Objective, ratio, resolve_objective
-from mlthresh.options import FLOORS, SearchOptions, check_options, grid_points, options_as_json
-from mlthresh.search import Choice, Window
-from mlthresh.strategies import Data, Found, Task, exact, grid, never, pooled
-from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
+from mlthresh.evidence import Rows
+from mlthresh.exceptions import InputError
+from mlthresh.options import SearchOptions, Settings
+from mlthresh.settlement import settle
+from mlthresh.threshold_set import ThresholdSet
 
 __all__ = ["SearchOptions", "ThresholdSearch", "find_optimal_thresholds"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ThresholdSearch:
+class ThresholdSearch(Settings):
     r"""A threshold search with all its options, ready to run on any data.
 
     For each class alone, the search maximises the objective over the thresholds that satisfy
@@ -93,23 +85,6 @@ class ThresholdSearch:
     ('ok',)
     """
 
-    objective: str | Objective | Callable[..., npt.ArrayLike] = "f1"
-    min_recall: npt.ArrayLike | None = None
-    min_precision: npt.ArrayLike | None = None
-    min_specificity: npt.ArrayLike | None = None
-    max_alarm_rate: npt.ArrayLike | None = None
-    min_threshold: npt.ArrayLike | None = None
-    max_threshold: npt.ArrayLike | None = None
-    confidence: float | None = None
-    joint: bool = False
-    strategy: Literal["exact", "pooled", "grid"] = "exact"
-    grid: npt.ArrayLike | None = None
-    score_scale: ScoreScale = "probability"
-    on_infeasible: Literal["closest", "raise", "never"] = "closest"
-
-    def __post_init__(self) -> None:
-        check_options(vars(self))
-
     def run(
         self,
         y_true: Any,
@@ -127,137 +102,10 @@ class ThresholdSearch:
             raise InputError("y_true has no rows; there is nothing to choose thresholds by")
         weight = as_sample_weight(sample_weight, n_samples)
         units = as_groups(groups, n_samples)
-        self._check_promise(weight, units)
-        names = matched_class_names(n_classes, class_names, label_columns, score_columns)
-        objective = resolve_objective(self.objective)
-        promises, tasks = self._tasks(scores, labels, units)
-
-        choices: list[Choice] = []
-        status: list[Status] = []
-        support = np.zeros(n_classes, dtype=np.int64)
-        found = self._found(Data(scores, labels, weight), tasks, objective)
-        for c, (one_class, choice) in enumerate(found):
-            support[c] = len(one_class.positive)
-            feasible = choice.feasible and tasks[c].window.holds
-            status.append("no_positives" if not support[c] else "ok" if feasible else "infeasible")
-            if status[c] == "infeasible" and self.on_infeasible == "never":
-                choice = never(one_class, tasks[c], objective)
-            choices.append(choice)
-        if self.on_infeasible == "raise":
-            _raise_infeasible(status, choices, names)
-
-        certified = [
-            promise.holds and bool(promise.lowest <= choice.threshold <= promise.highest)
-            for promise, choice in zip(promises, choices, strict=True)
-        ]
-        tp, fp, fn, tn = np.array([choice.counts for choice in choices], dtype=np.float64).T
-        return ThresholdSet(
-            thresholds=np.array([choice.threshold for choice in choices], dtype=scores.dtype),
-            class_names=names,
-            status=tuple(status),
-            support=support,
-            objective_value=np.array([choice.value for choice in choices]),
-            precision=rate(tp, tp + fp),
-            recall=rate(tp, tp + fn),
-            f1=ratio(2 * tp, 2 * tp + fp + fn),
-            alarm_rate=rate(tp + fp, tp + fp + fn + tn),
-            certified=np.array(certified) & (self.confidence is not None),
-            positives_missing=np.array([promise.positives_missing for promise in promises]),
-            score_scale=self._recorded_scale(scores),
-            options=options_as_json(vars(self)),
-        )
-
-    def _found(self, data: Data, tasks: Sequence[Task], objective: Objective) -> Found:
-        if self.strategy == "grid":
-            return grid(data, tasks, objective, grid_points(self.grid))
-        if self.strategy == "exact":
-            return exact(data, tasks, objective)
-        scores = data.scores
-        if self.score_scale == "probability" and self._recorded_scale(scores) == "real":
-            raise InputError(
-                f"strategy='pooled' expects probabilities, but y_score ranges from {scores.min()} "
-                f"to {scores.max()}; for logits or margins pass score_scale='real'"
-            )
-        return pooled(data, tasks, objective, self.score_scale)
-
-    def _tasks(
-        self, scores: FloatArray, labels: npt.NDArray[Any], units: npt.NDArray[np.intp] | None
-    ) -> tuple[list[Certificate], list[Task]]:
-        """Return for each class what is promised, and what its threshold may then be."""
-        n_classes = scores.shape[1]
-        bounds = self._bounds(n_classes, scores.dtype)
-        promises, tasks = [], []
-        for c, constraints in enumerate(self._constraints(n_classes)):
-            promise = self._certificate(scores[:, c], labels[:, c], units, constraints, n_classes)
-            allowed = Window(*bounds[:, c])
-            window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
-            promises.append(promise)
-            tasks.append(Task(allowed, window, constraints))
-        return promises, tasks
-
-    def _check_promise(
-        self, weight: npt.NDArray[np.float64] | None, units: npt.NDArray[np.intp] | None
-    ) -> None:
         if self.confidence is None and units is not None:
             raise InputError("groups applies with confidence only: it makes patients the units")
-        if self.confidence is not None and weight is not None and len(np.unique(weight)) > 1:
-            raise InputError("confidence needs equal sample_weight: it counts independent samples")
-
-    def _certificate(
-        self,
-        score: FloatArray,
-        label: npt.NDArray[Any],
-        units: npt.NDArray[np.intp] | None,
-        constraints: Constraints,
-        n_classes: int,
-    ) -> Certificate:
-        if self.confidence is None:
-            infinity = score.dtype.type(np.inf)
-            return Certificate(-infinity, infinity, holds=True, positives_missing=0)
-        confidence = self.confidence
-        if self.joint:
-            confidence = 1 - (1 - confidence) / n_classes
-        return certify(
-            score,
-            label,
-            units,
-            min_recall=constraints.min_recall,
-            min_specificity=constraints.min_specificity,
-            confidence=confidence,
-        )
-
-    def _bounds(self, n_classes: int, dtype: np.dtype[Any]) -> FloatArray:
-        """Return the lowest and the highest threshold allowed, shape (2, n_classes)."""
-        lowest = -np.inf if self.min_threshold is None else self.min_threshold
-        highest = np.inf if self.max_threshold is None else self.max_threshold
-        bounds = np.array(
-            [
-                per_class(lowest, n_classes, "min_threshold"),
-                per_class(highest, n_classes, "max_threshold"),
-            ]
-        )
-        crossed = np.flatnonzero(bounds[0] > bounds[1])
-        if len(crossed):
-            c = crossed[0]
-            raise InputError(
-                f"min_threshold {bounds[0, c]} exceeds max_threshold {bounds[1, c]} (class {c})"
-            )
-        return bounds.astype(dtype)
-
-    def _constraints(self, n_classes: int) -> list[Constraints]:
-        given = {
-            name: per_class(getattr(self, name), n_classes, name)
-            for name in FLOORS
-            if getattr(self, name) is not None
-        }
-        return [
-            Constraints(**{name: float(value[c]) for name, value in given.items()})
-            for c in range(n_classes)
-        ]
-
-    def _recorded_scale(self, scores: FloatArray) -> ScoreScale:
-        within = scores.min() >= 0 and scores.max() <= 1
-        return "probability" if self.score_scale == "probability" and within else "real"
+        names = matched_class_names(n_classes, class_names, label_columns, score_columns)
+        return settle(self, Rows(scores, labels, weight, units), names)
 
 
 def find_optimal_thresholds(
@@ -328,16 +176,3 @@ def find_optimal_thresholds(
     return ThresholdSearch(**options).run(
         y_true, y_score, sample_weight=sample_weight, groups=groups, class_names=class_names
     )
-
-
-def _raise_infeasible(
-    status: Sequence[Status], choices: Sequence[Choice], names: tuple[str, ...] | None
-) -> None:
-    missed = [
-        f"{names[c] if names else f'class {c}'} (closest: threshold {choices[c].threshold:.4g}, "
-        f"tp={choices[c].counts.tp:g}, fp={choices[c].counts.fp:g}, fn={choices[c].counts.fn:g})"
-        for c in range(len(status))
-        if status[c] == "infeasible"
-    ]
-    if missed:
-        raise InfeasibleError(f"no threshold satisfies the constraints of {'; '.join(missed)}")

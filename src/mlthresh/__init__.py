@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlthresh._imbalance_report import ImbalanceReport as ImbalanceReport
     from mlthresh.certify import positives_needed as positives_needed
     from mlthresh.class_counts import ClassCounts as ClassCounts
     from mlthresh.class_counts import count_classes as count_classes
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import InputError as InputError
     from mlthresh.exceptions import MlthreshError as MlthreshError
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
+    from mlthresh.imbalance import imbalance_report as imbalance_report
     from mlthresh.losses import FocalLossWithPosWeight as FocalLossWithPosWeight
     from mlthresh.losses import focal_loss_with_pos_weight as focal_loss_with_pos_weight
     from mlthresh.metrics import multilabel_report as multilabel_report
@@ -64,6 +66,7 @@ _MODULE_OF = {
     "FocalLossWithPosWeight": "losses",
     "FocalPosterior": "posterior",
     "Fold": "splits",
+    "ImbalanceReport": "_imbalance_report",
     "InfeasibleError": "exceptions",
     "InputError": "exceptions",
     "MlthreshError": "exceptions",
@@ -90,6 +93,7 @@ _MODULE_OF = {
     "focal_loss_with_pos_weight": "losses",
     "focal_posterior": "posterior",
     "focal_posterior_logits": "posterior",
+    "imbalance_report": "imbalance",
     "load_model": "deploy",
     "multilabel_report": "metrics",
     "multilabel_stratified_kfold": "splits",

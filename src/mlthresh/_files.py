@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from mlthresh.exceptions import FileFormatError
 
-__all__ = ["read_versioned_json", "write_text_atomically"]
+__all__ = ["read_versioned_json", "strict_json", "write_text_atomically"]
 
 
 def read_versioned_json(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
@@ -27,6 +28,21 @@ def read_versioned_json(path: str | os.PathLike[str], kind: str, version: int) -
             f"this release reads version {version}"
         )
     return content
+
+
+def strict_json(content: Any) -> str:
+    """Write plain Python values as JSON; NaN, which it lacks, as null and infinity as "inf"."""
+    return json.dumps(_json_value(content), indent=2, allow_nan=False) + "\n"
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _json_value(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_json_value(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:

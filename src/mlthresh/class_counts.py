@@ -5,7 +5,7 @@ A missing label (NaN) is neither positive nor negative: it leaves the counts of 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,14 +13,16 @@ import numpy.typing as npt
 from mlthresh._arrays import _row_blocks, as_labels
 from mlthresh.exceptions import InputError
 
-__all__ = ["ClassCounts", "count_classes", "count_labels", "labels_with_rows"]
+__all__ = ["ClassCounts", "Int64Array", "count_classes", "count_labels", "labels_with_rows"]
+
+Int64Array: TypeAlias = npt.NDArray[np.int64]
 
 
 class ClassCounts(NamedTuple):
     """Known labels and positive labels of each class, both int64 arrays of shape (n_classes,)."""
 
-    n_samples: npt.NDArray[np.int64]
-    n_positive: npt.NDArray[np.int64]
+    n_samples: Int64Array
+    n_positive: Int64Array
 
 
 def count_classes(labels: Any) -> ClassCounts:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias
@@ -13,7 +11,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh._averages import Undefined
-from mlthresh._files import write_text_atomically
+from mlthresh._files import strict_json, write_text_atomically
 from mlthresh._intervals import Float64Array
 from mlthresh._tables import markdown_table, rate_cell, text_table
 
@@ -196,7 +194,7 @@ class MultilabelReport:
 
         NaN becomes null and infinity "inf". A reader of the file never sees half of it.
         """
-        text = json.dumps(_json_value(self.to_dict()), indent=2, allow_nan=False) + "\n"
+        text = strict_json(self.to_dict())
         if path is not None:
             write_text_atomically(path, text)
         return text
@@ -293,14 +291,3 @@ class MultilabelReport:
             "thresholds nor the model, and hold one at a time."
         )
         return notes
-
-
-def _json_value(value: Any) -> Any:
-    """Return the value with NaN as None and infinity as a word, which strict JSON lacks."""
-    if isinstance(value, dict):
-        return {key: _json_value(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_json_value(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value

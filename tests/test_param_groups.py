@@ -1,9 +1,8 @@
-"""Parameter groups partition the model; the schedule keeps the ratio of their rates."""
+"""Parameter groups partition the model."""
 
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,10 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from mlthresh import discriminative_param_groups
 from mlthresh.exceptions import InputError
-from mlthresh.param_groups import discriminative_param_groups, ratio_cosine_schedule
 
 
 class Net(nn.Module):
@@ -164,6 +162,9 @@ def test_a_head_that_is_not_there_raises(head: Any, message: str) -> None:
         {"lr": 1, "head_scale": -1},
         {"lr": 1, "weight_decay": -1e-4},
         {"lr": 1, "no_decay": "bias"},
+        {"lr": 1, "layer_decay": 0},
+        {"lr": 1, "layer_decay": 1.01},
+        {"lr": 1, "layer_of": len},
     ],
 )
 def test_options_of_groups_are_checked(options: dict[str, Any]) -> None:
@@ -211,6 +212,11 @@ def test_no_decay_goes_by_module_and_name_never_by_dimensions() -> None:
             self.gamma = nn.Parameter(torch.ones(4))
             self.query = nn.Parameter(torch.ones(4))
             self.unbiased = nn.Parameter(torch.ones(4))
+            self.class_token = nn.Parameter(torch.ones(4))
+            self.position_embeddings = nn.Embedding(4, 4)
+            self.positions = nn.Parameter(torch.ones(4))
+            self.cpb_mlp = nn.Linear(4, 4)
+            self.logit_scale = nn.Parameter(torch.ones(1))
             self.classifier = nn.Linear(4, 2)
 
     groups = names_by_group(Block(), no_decay="norm_and_bias")
@@ -222,116 +228,7 @@ def test_no_decay_goes_by_module_and_name_never_by_dimensions() -> None:
         "linear.weight",
         "query",
         "unbiased",
+        "positions",
     }
     assert "custom.scale" in groups["backbone_no_decay"]
     assert groups["head_no_decay"] == {"classifier.bias"}
-
-
-# --- schedule ----------------------------------------------------------------------------------
-
-
-def optimizer_of(*groups: dict[str, Any]) -> torch.optim.Optimizer:
-    return torch.optim.SGD([{"params": [nn.Parameter(torch.zeros(1))], **g} for g in groups])
-
-
-def rates(optimizer: torch.optim.Optimizer, scheduler: Any, steps: int) -> list[list[float]]:
-    seen = [[group["lr"] for group in optimizer.param_groups]]
-    for _ in range(steps):
-        optimizer.step()
-        scheduler.step()
-        seen.append([group["lr"] for group in optimizer.param_groups])
-    return seen
-
-
-@pytest.mark.parametrize("t_max", [1, 2, 7, 50])
-@pytest.mark.parametrize("eta_min", [0.0, 1e-7, 1e-3, 2e-3])
-def test_a_single_rate_follows_torch_s_cosine(t_max: int, eta_min: float) -> None:
-    ours, theirs = optimizer_of({"lr": 2e-3}), optimizer_of({"lr": 2e-3})
-    ours_seen = rates(ours, ratio_cosine_schedule(ours, t_max=t_max, eta_min=eta_min), t_max)
-    theirs_seen = rates(theirs, CosineAnnealingLR(theirs, t_max, eta_min=eta_min), t_max)
-    for (mine,), (torch_s,) in zip(ours_seen, theirs_seen, strict=True):
-        assert mine == pytest.approx(torch_s, rel=1e-12, abs=1e-18)
-    assert ours_seen[-1] == pytest.approx([eta_min], rel=1e-15)
-
-
-@given(
-    backbone_lr=st.floats(1e-6, 1.0),
-    head_lr=st.floats(1e-6, 1.0),
-    share=st.floats(0, 1),
-    t_max=st.integers(1, 30),
-)
-def test_all_groups_keep_their_ratio_and_hold_at_the_minimum(
-    backbone_lr: float, head_lr: float, share: float, t_max: int
-) -> None:
-    optimizer = optimizer_of(
-        {"lr": backbone_lr, "name": "backbone"}, {"lr": head_lr, "name": "head"}
-    )
-    eta_min = share * head_lr
-    scheduler = ratio_cosine_schedule(optimizer, t_max=t_max, eta_min=eta_min)
-    seen = rates(optimizer, scheduler, t_max + 5)
-    for step, (backbone, head) in enumerate(seen):
-        cosine = (1 + math.cos(math.pi * min(step, t_max) / t_max)) / 2
-        assert head == pytest.approx(eta_min + (head_lr - eta_min) * cosine, rel=1e-9, abs=1e-15)
-        assert backbone == pytest.approx(head * backbone_lr / head_lr, rel=1e-12, abs=1e-300)
-    assert seen[t_max:] == [seen[t_max]] * 6
-    assert all(later[1] <= earlier[1] for earlier, later in pairwise(seen))
-
-
-def test_a_shared_minimum_would_lose_the_ratio() -> None:
-    def groups() -> torch.optim.Optimizer:
-        return torch.optim.SGD(discriminative_param_groups(Net(), lr=2e-3))
-
-    ours, theirs = groups(), groups()
-    ours_end = rates(ours, ratio_cosine_schedule(ours, t_max=50, eta_min=1e-7), 50)[-1]
-    theirs_end = rates(theirs, CosineAnnealingLR(theirs, 50, eta_min=1e-7), 50)[-1]
-    assert ours_end == pytest.approx([1e-7 / 12, 1e-7], rel=1e-12)
-    assert theirs_end == pytest.approx([1e-7, 1e-7], rel=1e-9)
-
-
-def test_the_minimum_is_the_head_s_else_the_largest_rate_s() -> None:
-    named = optimizer_of({"lr": 1.0, "name": "head"}, {"lr": 4.0, "name": "new"})
-    assert rates(named, ratio_cosine_schedule(named, t_max=1, eta_min=0.5), 1)[-1] == [0.5, 2.0]
-    unnamed = optimizer_of({"lr": 1.0}, {"lr": 4.0})
-    seen = rates(unnamed, ratio_cosine_schedule(unnamed, t_max=1, eta_min=0.5), 1)
-    assert seen[-1] == [0.125, 0.5]
-
-
-def test_a_schedule_resumes_from_safe_files(tmp_path: Any) -> None:
-    def build() -> tuple[torch.optim.Optimizer, Any]:
-        optimizer = torch.optim.SGD(discriminative_param_groups(Net(), lr=2e-3))
-        return optimizer, ratio_cosine_schedule(optimizer, t_max=10, eta_min=1e-6)
-
-    optimizer, scheduler = build()
-    rates(optimizer, scheduler, 4)
-    states = {"optimizer": optimizer.state_dict(), "scheduler": scheduler.state_dict()}
-    torch.save(states, tmp_path / "states.pt")
-    expected = rates(optimizer, scheduler, 10)
-
-    optimizer, scheduler = build()
-    states = torch.load(tmp_path / "states.pt", weights_only=True)
-    optimizer.load_state_dict(states["optimizer"])
-    scheduler.load_state_dict(states["scheduler"])
-    assert rates(optimizer, scheduler, 10) == expected
-
-    # the other order: a schedule made after the optimiser's state has come back
-    optimizer = torch.optim.SGD(discriminative_param_groups(Net(), lr=2e-3))
-    optimizer.load_state_dict(states["optimizer"])
-    scheduler = ratio_cosine_schedule(optimizer, t_max=10, eta_min=1e-6)
-    optimizer.load_state_dict(states["optimizer"])
-    scheduler.load_state_dict(states["scheduler"])
-    assert rates(optimizer, scheduler, 10) == expected
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"t_max": 10, "eta_min": 0.6}, r"eta_min=0\.6 is above the head's learning rate 0\.5"),
-        ({"t_max": 10, "eta_min": -1e-9}, "eta_min"),
-        ({"t_max": 10, "eta_min": math.nan}, "eta_min"),
-        ({"t_max": 0, "eta_min": 0}, "t_max must be an integer >= 1"),
-        ({"t_max": 1.5, "eta_min": 0}, "t_max"),
-    ],
-)
-def test_options_of_the_schedule_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        ratio_cosine_schedule(optimizer_of({"lr": 0.5}), **options)

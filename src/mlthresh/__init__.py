@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from mlthresh.objectives import cost as cost
     from mlthresh.objectives import fbeta as fbeta
     from mlthresh.options import SearchOptions as SearchOptions
+    from mlthresh.param_group_table import ParamGroupTable as ParamGroupTable
+    from mlthresh.param_group_table import describe_param_groups as describe_param_groups
     from mlthresh.param_groups import discriminative_param_groups as discriminative_param_groups
-    from mlthresh.param_groups import ratio_cosine_schedule as ratio_cosine_schedule
     from mlthresh.posterior import FocalPosterior as FocalPosterior
     from mlthresh.posterior import focal_posterior as focal_posterior
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from mlthresh.resampling import cross_fit_thresholds as cross_fit_thresholds
     from mlthresh.row_weights import rarest_class_weights as rarest_class_weights
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
+    from mlthresh.schedules import ratio_cosine_schedule as ratio_cosine_schedule
     from mlthresh.splits import Fold as Fold
     from mlthresh.splits import multilabel_stratified_kfold as multilabel_stratified_kfold
     from mlthresh.splits import multilabel_train_test_split as multilabel_train_test_split
@@ -73,6 +75,7 @@ _MODULE_OF = {
     "MlthreshWarning": "exceptions",
     "MultilabelReport": "report",
     "Objective": "objectives",
+    "ParamGroupTable": "param_group_table",
     "RarestClassSampler": "samplers",
     "SearchOptions": "options",
     "ThresholdSearch": "thresholds",
@@ -85,6 +88,7 @@ _MODULE_OF = {
     "cost": "objectives",
     "count_classes": "class_counts",
     "cross_fit_thresholds": "resampling",
+    "describe_param_groups": "param_group_table",
     "discriminative_param_groups": "param_groups",
     "drop_rare_classes": "rare_classes",
     "effective_number_weights": "weights",
@@ -100,7 +104,7 @@ _MODULE_OF = {
     "multilabel_train_test_split": "splits",
     "positives_needed": "certify",
     "rarest_class_weights": "row_weights",
-    "ratio_cosine_schedule": "param_groups",
+    "ratio_cosine_schedule": "schedules",
     "save_model": "deploy",
     "verify_thresholds": "verify",
 }

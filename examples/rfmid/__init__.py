@@ -14,8 +14,9 @@ figures and its report. Every step is a command, and the steps talk through file
 
 ``train`` takes the settings of a preset, and a flag for each of them (``train --help``):
 
-- ``--preset after`` (the default): ConvNeXt-Tiny, fine-tuned from ImageNet weights at 224 pixels.
-- ``--preset before``: the same network as first tried, without the changes that ``after`` made.
+- ``--preset default``: ConvNeXt-Tiny, fine-tuned from ImageNet weights at 224 pixels, with
+  thresholds and probabilities made to hold on new patients.
+- ``--preset after``, ``--preset before``: the deck's final settings and its first, whole.
 - ``--preset cpu``: a small ConvNeXt from random weights at 96 pixels, for a machine without a GPU.
 - ``--preset demo``: the same at 64 pixels, for generated photographs.
 

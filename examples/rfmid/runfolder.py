@@ -8,12 +8,13 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from examples.rfmid.errors import RecipeError
 
@@ -72,14 +73,14 @@ class RunFolder:
         """Return everything that the recipe may have written here."""
         names = (
             *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
-            *("predictions_val.npz", "predictions_test.npz"),
+            *("predictions_val.npz", "predictions_certify.npz", "predictions_test.npz"),
             *("model.json", "model.safetensors", "thresholds.json"),
             *("evaluation.json", "report.md", "report.json", "figures"),
         )
         return [self.path / name for name in names]
 
     def predictions(self, split: str) -> Path:
-        """Return the file with the scores of ``"val"`` or ``"test"``."""
+        """Return the file with the scores of ``"val"``, ``"certify"`` or ``"test"``."""
         return self.path / f"predictions_{split}.npz"
 
 
@@ -94,16 +95,38 @@ class Predictions:
     class_names : tuple of str
     y_true : float32 ndarray of shape (n_images, n_classes)
         0, 1, or NaN (missing).
-    y_score : float32 ndarray of shape (n_images, n_classes)
-        Sigmoid of the logits.
+    y_score : float ndarray of shape (n_images, n_classes)
+        Probabilities, what thresholds are tuned on.
     patients : tuple of str or None
+    y_logit : float32 ndarray of shape (n_images, n_classes), or None
+        What the network returned, where it was one network.
     """
 
     ids: tuple[str, ...]
     class_names: tuple[str, ...]
     y_true: npt.NDArray[np.float32]
-    y_score: npt.NDArray[np.float32]
+    y_score: npt.NDArray[np.floating[Any]]
     patients: tuple[str, ...] | None = None
+    y_logit: npt.NDArray[np.float32] | None = None
+
+    @property
+    def y_sigmoid(self) -> npt.NDArray[np.floating[Any]]:
+        """The sigmoid of the network's outputs: raw scores, which no link has put right."""
+        if self.y_logit is None:
+            return self.y_score
+        scores: npt.NDArray[np.floating[Any]] = expit(self.y_logit)
+        return scores
+
+    def rows(self, index: npt.NDArray[np.intp]) -> Predictions:
+        """Return some of the images."""
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in index),
+            y_true=self.y_true[index],
+            y_score=self.y_score[index],
+            patients=self.patients and tuple(self.patients[i] for i in index),
+            y_logit=None if self.y_logit is None else self.y_logit[index],
+        )
 
     def save(self, path: Path) -> None:
         """Write a compressed .npz that needs no pickle."""
@@ -111,8 +134,10 @@ class Predictions:
             "ids": np.array(self.ids, dtype=np.str_),
             "class_names": np.array(self.class_names, dtype=np.str_),
             "y_true": self.y_true.astype(np.float32),
-            "y_score": self.y_score.astype(np.float32),
+            "y_score": self.y_score,
         }
+        if self.y_logit is not None:
+            arrays["y_logit"] = self.y_logit
         if self.patients is not None:
             arrays["patients"] = np.array(self.patients, dtype=np.str_)
         with replacing(path) as temporary, temporary.open("wb") as file:
@@ -130,17 +155,18 @@ class Predictions:
                 y_true=loaded["y_true"],
                 y_score=loaded["y_score"],
                 patients=tuple(map(str, loaded["patients"])) if "patients" in loaded else None,
+                y_logit=loaded.get("y_logit"),
             )
         except FileNotFoundError as error:
             raise RecipeError(f"{path} doesn't exist: has the training ended?") from error
         except (KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
             raise RecipeError(f"{path} isn't a file of predictions: {error}") from error
         shape = (len(predictions.ids), len(predictions.class_names))
-        if not predictions.y_true.shape == predictions.y_score.shape == shape:
-            raise RecipeError(
-                f"{path}: labels {predictions.y_true.shape} and scores "
-                f"{predictions.y_score.shape} should have the shape {shape}"
-            )
+        for name in ("y_true", "y_score", "y_logit"):
+            if name in loaded and loaded[name].shape != shape:
+                raise RecipeError(
+                    f"{path}: {name} has the shape {loaded[name].shape}, expected {shape}"
+                )
         return predictions
 
 

@@ -84,11 +84,9 @@ def simulate_run(
 
 
 def choose_as_trained(folder: RunFolder) -> None:
-    """Write the thresholds that training would have chosen."""
+    """Write the thresholds that the deck would have chosen."""
     val = Predictions.load(folder.predictions("val"))
-    choose_thresholds(PRESETS["demo"].thresholds, val.y_true, val.y_score, val.class_names).save(
-        folder.path / "thresholds.json"
-    )
+    choose_thresholds(PRESETS["after"].thresholds, val).save(folder.path / "thresholds.json")
 
 
 def build_network(n_classes: int) -> nn.Module:
@@ -101,9 +99,7 @@ def save_network(
 ) -> nn.Module:
     """Save an untrained network beside the predictions, as training does; return it."""
     val = Predictions.load(folder.predictions("val"))
-    thresholds = choose_thresholds(
-        PRESETS["demo"].thresholds, val.y_true, val.y_score, val.class_names
-    )
+    thresholds = choose_thresholds(PRESETS["demo"].thresholds, val)
     network = build_network(len(val.class_names))
     with torch.no_grad():  # logits around the thresholds, so that decisions differ
         network.classifier[2].weight.mul_(40)
@@ -131,7 +127,10 @@ def _epoch(
         "epoch": epoch + 1,
         "train_loss": 0.1 / (1 + 3 * progress),
         "val_loss": 0.1 / (1 + 2 * progress),
-        **validation_metrics(config.thresholds, labels, scores, codes),
+        **validation_metrics(
+            config.thresholds,
+            Predictions(tuple(map(str, range(len(labels)))), codes, labels, scores),
+        ),
         "lr": {"backbone": 1e-3 * (1.01 - progress), "head": 2e-3 * (1.01 - progress)},
         "seconds": 12.5,
         "images_per_second": 160.0,

@@ -36,7 +36,13 @@ def parse(*arguments: str) -> Config:
 
 def test_after_holds_every_value_of_the_deck() -> None:
     after = PRESETS["after"]
-    assert after == Config()
+    ours = differences(after, Config())
+    assert ours == {
+        "loss.link": (False, True),
+        "optimizer.schedule": ("cosine", "ratio_cosine"),
+        "training.selection": ("macro_f1_tuned", "macro_f1_cross_fitted"),
+        "thresholds.strategy": ("grid", "pooled"),
+    }
     assert (after.image.image_size, after.data.min_count) == (224, 20)
     assert (after.model.architecture, after.model.weights) == ("convnext_tiny", "imagenet")
     rates = after.optimizer
@@ -48,7 +54,7 @@ def test_after_holds_every_value_of_the_deck() -> None:
     training = after.training
     assert (training.epochs, training.patience, training.batch_size) == (50, 8, 64)
     assert (training.sampler, training.selection) == (True, "macro_f1_tuned")
-    assert after.loss == LossConfig(gamma=2.5, alpha=0.15, pos_weight=True, max_pos_weight=10.0)
+    assert after.loss == LossConfig(2.5, 0.15, pos_weight=True, max_pos_weight=10.0, link=False)
     thresholds = after.thresholds
     assert (thresholds.strategy, thresholds.min_recall, thresholds.max_threshold) == (
         "grid",
@@ -117,7 +123,7 @@ def test_json_round_trip(name: str, tmp_path: Path) -> None:
         ("loss", "gamma", -1.0, "gamma must be at least 0"),
         ("loss", "pos_weight", 1, "loss.pos_weight can't be 1"),
         ("training", "epochs", True, "training.epochs can't be True"),
-        ("training", "selection", "luck", "selection must be one of macro_f1_tuned, val_loss"),
+        ("training", "selection", "luck", "selection must be one of macro_f1_cross_fitted"),
         ("image", "mean", [0.5, 0.5], r"image.mean can't be \[0.5, 0.5\]"),
         ("data", "ignore_columns", "Age", "data.ignore_columns can't be 'Age'"),
         ("model", "depth", 3, "in model: unknown settings: depth"),
@@ -192,7 +198,10 @@ def test_flag_names_are_unique_over_the_sections() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--preset", "during"], "unknown preset 'during'; there are after, before, cpu, demo"),
+        (
+            ["--preset", "during"],
+            "unknown preset 'during'; there are default, after, before, cpu, demo",
+        ),
         (["--preset"], "--preset"),
         (["--gamma", "-1"], "gamma must be at least 0"),
         (["--resume"], "r holds no run to resume"),

@@ -7,14 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder
-from examples.rfmid.scoring.comparison import macro_f1_difference
+from examples.rfmid.scoring.calibration import calibration
+from examples.rfmid.scoring.comparison import Rule, macro_f1_difference
 from examples.rfmid.scoring.evaluate import evaluate
 from mlthresh import FileFormatError, ThresholdSet
-from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
+from tests.rfmid.simulation import (
+    CODES,
+    choose_as_trained,
+    simulate_labels,
+    simulate_run,
+    simulate_scores,
+)
 
 
 @pytest.fixture
@@ -148,9 +156,10 @@ def test_the_difference_is_paired(folder: RunFolder) -> None:
         assert one["macro_f1_difference"] == pytest.approx(expected)
         low, high = one["interval"]
         assert low <= one["macro_f1_difference"] <= high
-    same = macro_f1_difference(test, in_use, in_use)
+    rule = Rule("in_use", "", in_use)
+    same = macro_f1_difference(test, rule, rule)
     assert same == {"macro_f1_difference": 0.0, "interval": [0.0, 0.0]}
-    assert macro_f1_difference(test, in_use, in_use, n_resamples=0)["interval"] == [None, None]
+    assert macro_f1_difference(test, rule, rule, n_resamples=0)["interval"] == [None, None]
 
 
 def test_the_file_is_strict_json_and_repeatable(folder: RunFolder) -> None:
@@ -168,7 +177,7 @@ def test_the_summary_names_what_matters(
     printed = capsys.readouterr().out
     for text in (
         "apparent",
-        "0.5 for every class",
+        "0.5 on raw scores",
         "every class in every image",
         "at random",
         "macro-AUROC",
@@ -176,6 +185,66 @@ def test_the_summary_names_what_matters(
         "broken on test",
     ):
         assert text in printed
+
+
+def test_nothing_is_certified_by_data_that_chose(folder: RunFolder) -> None:
+    certified = evaluate(folder.path, n_resamples=0)["certified"]
+    assert certified["classes"] == []
+    assert "set aside" in certified["why_not"]
+
+
+def test_recall_is_certified_by_patients_set_aside(tmp_path: Path) -> None:
+    folder = simulate_run(tmp_path / "run", n_patients=50)
+    choose_as_trained(folder)
+    rng = np.random.default_rng(5)
+    labels = simulate_labels(90, len(CODES), rng)
+    aside = Predictions(
+        ids=tuple(f"aside_{i}" for i in range(90)),
+        class_names=CODES,
+        y_true=labels,
+        y_score=simulate_scores(labels, rng),
+        patients=tuple(str(i // 3) for i in range(90)),
+    )
+    aside.save(folder.predictions("certify"))
+    result = evaluate(folder.path, n_resamples=0)["certified"]
+    assert (result["n_images"], result["n_patients"], result["why_not"]) == (90, 30, None)
+    thresholds = ThresholdSet.load(folder.path / "thresholds.json").thresholds
+    for c, one in enumerate(result["classes"]):
+        patients: dict[str, bool] = {}
+        for i in np.flatnonzero(labels[:, c] == 1):
+            called = bool(aside.y_score[i, c] >= thresholds[c])
+            name = str(i // 3)
+            patients[name] = patients.get(name, True) and called
+        found, n = sum(patients.values()), len(patients)
+        assert (one["found"], one["with_disease"]) == (found, n)
+        # the smallest recall under which so many are found with a probability above 10 %
+        bound = one["recall_at_least"]
+        assert binom.sf(found - 1, n, bound) == pytest.approx(0.1) if found else bound == 0
+
+
+def test_calibration_against_a_naive_loop(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    y_score = rng.random((200, 2)) ** 2
+    y_true = (rng.random((200, 2)) < y_score).astype(np.float32)
+    y_true[:17, 1] = np.nan
+    logits = rng.normal(size=(200, 2)).astype(np.float32)
+    test = Predictions(tuple(map(str, range(200))), ("a", "b"), y_true, y_score, y_logit=logits)
+    found = calibration(test)
+    for scores, result in ((y_score, found["probability"]), (test.y_sigmoid, found["raw"])):
+        errors, losses = [], []
+        for c in range(2):
+            rows = [i for i in range(200) if not np.isnan(y_true[i, c])]
+            rows.sort(key=lambda i: scores[i, c])
+            bins = np.array_split(rows, 10)
+            errors.append(
+                sum(abs(sum(scores[i, c] - y_true[i, c] for i in part)) for part in bins)
+                / len(rows)
+            )
+            losses += [-np.log(scores[i, c] if y_true[i, c] else 1 - scores[i, c]) for i in rows]
+        assert result["macro_error"] == pytest.approx(np.mean(errors))
+        assert result["log_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found["observed"][1] == pytest.approx(np.nanmean(y_true[:, 1]))
+    assert found["probability"]["macro_error"] < found["raw"]["macro_error"]
 
 
 def test_a_class_without_validation_positives_is_never_called(tmp_path: Path) -> None:

@@ -294,6 +294,25 @@ def test_a_patient_in_two_splits(data_folder: Path, write_rows: Write, rows_of: 
     assert data.train.patients[:2] == ("p0", "p1")
 
 
+def test_patients_set_aside_to_certify(data_folder: Path, write_rows: Write, rows_of: Rows) -> None:
+    rows = [{**row, "Patient": f"v{i // 2}"} for i, row in enumerate(rows_of(16, 101))]
+    write_rows(data_folder / "Validation_Labels.csv", rows)
+    whole = load_data(config_for(data_folder))
+    data = load_data(config_for(data_folder, certify_share=0.25))
+    assert list(data.splits) == ["train", "val", "certify", "test"]
+    assert data.certify is not None
+    assert data.certify.patients is not None
+    assert data.val.patients is not None
+    assert len(data.certify) == 4
+    assert not set(data.certify.patients) & set(data.val.patients)
+    assert sorted(data.val.ids + data.certify.ids) == sorted(whole.val.ids)
+    row = whole.val.ids.index(data.certify.ids[1])
+    np.testing.assert_array_equal(data.certify.labels[1], whole.val.labels[row])
+    assert data.certify.paths[1] == whole.val.paths[row]
+    assert data.summary["splits"]["certify"]["images"] == 4
+    assert data.summary["digest"] != whole.summary["digest"]
+
+
 def test_the_digest_tells_data_apart(data_folder: Path, write_rows: Write, rows_of: Rows) -> None:
     before = load_data(config_for(data_folder)).summary["digest"]
     assert load_data(config_for(data_folder)).summary["digest"] == before

@@ -29,7 +29,7 @@ from examples.rfmid.settings.presets import PRESETS
 from mlthresh import ThresholdSet
 from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
 
-WITH_PHOTOGRAPHS = {"samples", "augmentation", "examples"}
+WITH_PHOTOGRAPHS = {"healthy_and_diseased", "samples", "augmentation", "examples"}
 
 
 def evaluated(run: Path, **settings: object) -> RunFolder:
@@ -89,13 +89,14 @@ def test_the_report_says_what_it_must(plain: RunFolder) -> None:
         "Data folder `eyes`",
         "Dropped for fewer training images: ERM (7)",
         "convnext_demo from random weights",
-        "0.5 for every class",
+        "0.5 on raw scores",
         "calling every disease in every image",
         "macro-AUROC",
         "calling nothing at all gets",
         "Does the floor on recall hold?",
         "Validation positives that chose a threshold",
-        "not calibrated",
+        "The link takes the loss's distortion out, not the sampler's",
+        "Do probabilities mean what they say?",
     ):
         assert phrase in text, phrase
     for code in CODES:

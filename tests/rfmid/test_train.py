@@ -102,7 +102,8 @@ def test_the_run_folder(run: Path, shared_data_folder: Path) -> None:
     for epoch in history:
         assert set(epoch) == {
             "epoch", "train_loss", "val_loss", "val_macro_f1_at_half", "val_macro_f1_tuned",
-            "val_macro_auroc", "val_f1_per_class", "lr", "seconds", "images_per_second",
+            "val_macro_f1_cross_fitted", "val_macro_auroc", "val_f1_per_class", "lr",
+            "seconds", "images_per_second",
         }  # fmt: skip
         assert len(epoch["val_f1_per_class"]) == 3
         assert set(epoch["lr"]) == {"backbone", "head"}
@@ -156,7 +157,9 @@ def test_predictions_are_in_the_label_file_s_order(
     assert predictions.ids == data.splits[split].ids
     assert predictions.class_names == data.class_names
     np.testing.assert_array_equal(predictions.y_true, data.splits[split].labels)
-    assert predictions.y_score.dtype == np.float32
+    assert predictions.y_score.dtype == np.float64
+    assert predictions.y_logit is not None
+    assert predictions.y_logit.dtype == np.float32
     assert ((predictions.y_score > 0) & (predictions.y_score < 1)).all()
 
 
@@ -174,18 +177,23 @@ def test_the_saved_model_gives_the_saved_scores(run: Path, shared_data_folder: P
         probabilities, decisions = loaded(images)
     predictions = Predictions.load(RunFolder(run).predictions("test"))
     torch.testing.assert_close(probabilities.numpy(), predictions.y_score, atol=1e-6, rtol=1e-5)
+    assert loaded.posterior is not None
+    link = loaded.posterior(predictions.y_logit.astype(np.float64))
+    np.testing.assert_allclose(predictions.y_score, link, rtol=1e-12)
+    assert abs(predictions.y_sigmoid - predictions.y_score).max() > 0.01
     thresholds = ThresholdSet.load(run / "thresholds.json")
     np.testing.assert_array_equal(decisions.numpy(), thresholds.predict(predictions.y_score))
 
 
 def test_the_selected_epoch_is_the_best_and_thresholds_follow_from_it(run: Path) -> None:
     history = history_of(run)
-    best = max(history, key=lambda epoch: epoch["val_macro_f1_tuned"])
+    best = max(history, key=lambda epoch: epoch["val_macro_f1_cross_fitted"])
     val = Predictions.load(RunFolder(run).predictions("val"))
-    metrics = validation_metrics(ThresholdConfig(), val.y_true, val.y_score, val.class_names)
+    metrics = validation_metrics(ThresholdConfig(), val)
+    assert metrics["val_macro_f1_cross_fitted"] == best["val_macro_f1_cross_fitted"]
     assert metrics["val_macro_f1_tuned"] == best["val_macro_f1_tuned"]
     assert metrics["val_f1_per_class"] == best["val_f1_per_class"]
-    expected = choose_thresholds(ThresholdConfig(), val.y_true, val.y_score, val.class_names)
+    expected = choose_thresholds(ThresholdConfig(), val)
     saved = ThresholdSet.load(run / "thresholds.json")
     np.testing.assert_array_equal(saved.thresholds, expected.thresholds)
 
@@ -366,14 +374,15 @@ def test_early_stopping_counts_epochs_without_a_better_model(
         training,
         "validation_metrics",
         lambda *_: {
-            "val_macro_f1_tuned": next(scores),
+            "val_macro_f1_cross_fitted": next(scores),
+            "val_macro_f1_tuned": 0.0,
             "val_macro_f1_at_half": 0.0,
             "val_macro_auroc": None,
             "val_f1_per_class": [None] * 3,
         },
     )
     train(tiny(shared_data_folder, epochs=5, patience=2), tmp_path)
-    assert [e["val_macro_f1_tuned"] for e in history_of(tmp_path)] == [0.3, 0.5, 0.5, 0.4]
+    assert [e["val_macro_f1_cross_fitted"] for e in history_of(tmp_path)] == [0.3, 0.5, 0.5, 0.4]
     checkpoint = torch.load(RunFolder(tmp_path).checkpoint, weights_only=True)
     assert checkpoint["best_epoch"] == 1
     # the selected weights are saved, not the last ones
@@ -407,7 +416,8 @@ def test_grid_is_the_library_s_default_for_the_deck_s_values() -> None:
     rng = np.random.default_rng(0)
     y_true = (rng.random((200, 4)) < 0.2).astype(np.float32)
     y_score = rng.random((200, 4), dtype=np.float32)
-    ours = choose_thresholds(ThresholdConfig(), y_true, y_score, tuple("abcd"))
+    val = Predictions(tuple(map(str, range(200))), tuple("abcd"), y_true, y_score)
+    ours = choose_thresholds(ThresholdConfig(strategy="grid"), val)
     deck = find_optimal_thresholds(
         y_true, y_score, strategy="grid", min_recall=0.3, max_threshold=0.7
     )
@@ -417,11 +427,12 @@ def test_grid_is_the_library_s_default_for_the_deck_s_values() -> None:
 def test_metrics_of_classes_without_positives() -> None:
     y_true = np.float32([[1, 0, np.nan], [0, 0, 1], [1, 0, 0], [0, 0, np.nan]])
     y_score = np.float32([[0.9, 0.8, 0.1], [0.2, 0.1, 0.6], [0.8, 0.2, 0.3], [0.1, 0.3, 0.9]])
-    metrics = validation_metrics(ThresholdConfig(), y_true, y_score, tuple("abc"))
+    val = Predictions(tuple("1234"), tuple("abc"), y_true, y_score)
+    metrics = validation_metrics(ThresholdConfig(strategy="grid"), val)
     assert metrics["val_f1_per_class"] == [1.0, None, 1.0]
     assert metrics["val_macro_f1_tuned"] == metrics["val_macro_f1_at_half"] == 1.0
     assert metrics["val_macro_auroc"] == 1.0
-    fixed = choose_thresholds(ThresholdConfig(strategy="fixed"), y_true, y_score, tuple("abc"))
+    fixed = choose_thresholds(ThresholdConfig(strategy="fixed"), val)
     np.testing.assert_array_equal(fixed.thresholds, np.float32([0.5, 0.5, 0.5]))
     np.testing.assert_allclose(fixed.alarm_rate, [0.5, 0.25, 0.5])
 
@@ -437,7 +448,7 @@ def test_from_the_command_line(
     arguments += ["--threads", "1", "--device", "cpu", "--batch-size", "8", "--num-workers", "0"]
     assert main(arguments) == 0
     output = capsys.readouterr()
-    assert "24 / 16 / 16 images (training / validation / test), 3 classes" in output.out
+    assert "images: 24 training, 12 validation, 4 set aside, 16 test; 3 classes" in output.out
     assert "epoch   1/1" in output.out
     assert main(arguments) == 2
     assert capsys.readouterr().err.startswith(f"error: {tmp_path} already holds a run")

@@ -16,7 +16,7 @@ from typing import Any
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["GLOSSARIES", "ODIR", "RFMID", "disease_names", "read_glossary"]
+__all__ = ["GLOSSARIES", "ODIR", "RFMID", "SIGNS", "disease_names", "read_glossary"]
 
 # Pachade et al., "Retinal Fundus Multi-Disease Image Dataset (RFMiD)", Data 2021, 6(2):14.
 RFMID = MappingProxyType(
@@ -93,6 +93,35 @@ ODIR = MappingProxyType(
         "ODE": "optic disc edema",
         "CRA": "chorioretinal atrophy",
         "OTHER": "other abnormality",
+    }
+)
+
+# What a reader may look for in the photograph, by disease name: codes differ between data sets.
+SIGNS = MappingProxyType(
+    {
+        "diabetic retinopathy": "microaneurysms, hemorrhages, hard exudates",
+        "age-related macular degeneration": "drusen and pigment changes at the macula",
+        "media haze": "a blurred, veiled view of the fundus",
+        "media opacity": "a blurred, veiled view of the fundus",
+        "cataract": "a blurred, veiled view of the fundus",
+        "drusen": "small yellow deposits",
+        "myopia": "a tilted disc with a pale crescent",
+        "pathological myopia": "a pale crescent at the disc, thinned retina",
+        "branch retinal vein occlusion": "flame hemorrhages along one vein",
+        "central retinal vein occlusion": "hemorrhages in all quadrants, winding veins",
+        "tessellation": "choroidal vessels showing through",
+        "laser scars": "rows of pale, pigmented spots",
+        "laser spots or scars": "rows of pale, pigmented spots",
+        "central serous retinopathy": "a blister of fluid at the macula",
+        "optic disc cupping": "a wide, pale cup in the disc",
+        "glaucoma, suspected or manifest": "a wide, pale cup in the disc",
+        "optic disc pallor": "a pale disc",
+        "optic disc edema": "a swollen disc with blurred margins",
+        "retinitis": "inflamed, pale patches of retina",
+        "chorioretinitis": "inflamed patches of choroid and retina, scarred at the rim",
+        "retinal pigment epithelium changes": "mottled pigment",
+        "epiretinal membrane": "a glistening membrane with traction lines",
+        "macular hole": "a round, dark hole at the fovea",
     }
 )
 

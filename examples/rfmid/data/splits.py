@@ -17,7 +17,7 @@ from examples.rfmid.data.labels import LabelTable, read_labels
 from examples.rfmid.data.layout import SPLITS, SplitLayout, find_layout, images_by_name
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
-from mlthresh import drop_rare_classes
+from mlthresh import Fold, drop_rare_classes, multilabel_train_test_split
 
 __all__ = ["FundusData", "Split", "load_data"]
 
@@ -44,6 +44,15 @@ class Split:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def rows(self, index: npt.NDArray[np.intp]) -> Split:
+        """Return some of the images, in this order."""
+        return Split(
+            ids=tuple(self.ids[i] for i in index),
+            paths=tuple(self.paths[i] for i in index),
+            labels=self.labels[index],
+            patients=self.patients and tuple(self.patients[i] for i in index),
+        )
+
 
 @dataclass(frozen=True)
 class FundusData:
@@ -52,6 +61,8 @@ class FundusData:
     Attributes
     ----------
     train, val, test : Split
+    certify : Split or None
+        The part of the validation split that chooses nothing, where one was asked for.
     class_names : tuple of str
         Codes, the columns of the labels.
     summary : dict
@@ -64,11 +75,13 @@ class FundusData:
     test: Split
     class_names: tuple[str, ...]
     summary: dict[str, Any]
+    certify: Split | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
-        """The three splits by name."""
-        return {name: getattr(self, name) for name in SPLITS}
+        """The splits by name, in the order of their use."""
+        splits = {"train": self.train, "val": self.val, "certify": self.certify, "test": self.test}
+        return {name: split for name, split in splits.items() if split is not None}
 
 
 def load_data(config: DataConfig) -> FundusData:
@@ -100,6 +113,16 @@ def load_data(config: DataConfig) -> FundusData:
         name: replace(split, labels=np.ascontiguousarray(split.labels[:, columns]))
         for name, split in splits.items()
     }
+    if config.certify_share:
+        # The seed isn't the run's: which patients certify must not depend on what is tried.
+        fold = multilabel_train_test_split(
+            reduced["val"].labels,
+            test_size=config.certify_share,
+            groups=reduced["val"].patients,
+            seed=0,
+        )
+        splits, reduced = _set_aside(splits, fold), _set_aside(reduced, fold)
+        layouts["certify"], skipped["certify"] = layouts["val"], 0
     names = dict(
         zip(all_classes, disease_names(all_classes, config.glossary, config.folder), strict=True)
     )
@@ -115,7 +138,7 @@ def load_data(config: DataConfig) -> FundusData:
             {
                 "code": code,
                 "name": names[code],
-                "counts": {name: int(counts[name][i]) for name in SPLITS},
+                "counts": {name: int(counts[name][i]) for name in reduced},
             }
             for i, code in enumerate(kept.class_names)
         ],
@@ -126,13 +149,19 @@ def load_data(config: DataConfig) -> FundusData:
         ],
         "left_out_columns": list(tables["train"].left_out),
         "splits": {
-            name: _describe(layouts[name], splits[name], reduced[name], skipped[name])
-            for name in SPLITS
+            name: _describe(layouts[name], splits[name], split, skipped[name])
+            for name, split in reduced.items()
         },
         "warnings": warnings,
         "digest": _digest(reduced, kept.class_names),
     }
     return FundusData(**reduced, class_names=kept.class_names, summary=summary)
+
+
+def _set_aside(splits: Mapping[str, Split], fold: Fold) -> dict[str, Split]:
+    """Take the images out of the validation split that will choose nothing."""
+    val = splits["val"]
+    return {**splits, "val": val.rows(fold.train), "certify": val.rows(fold.test)}
 
 
 def _match_images(layout: SplitLayout, table: LabelTable, config: DataConfig) -> tuple[Split, int]:
@@ -202,7 +231,7 @@ def _describe(layout: SplitLayout, split: Split, reduced: Split, skipped: int) -
 def _digest(splits: Mapping[str, Split], class_names: tuple[str, ...]) -> str:
     """Return a fingerprint of ids, classes and labels: a resumed run must see the same data."""
     digest = hashlib.blake2b(repr(class_names).encode(), digest_size=16)
-    for name in SPLITS:
-        digest.update(repr(splits[name].ids).encode())
-        digest.update(np.nan_to_num(splits[name].labels, nan=2.0).astype(np.uint8).tobytes())
+    for split in splits.values():
+        digest.update(repr(split.ids).encode())
+        digest.update(np.nan_to_num(split.labels, nan=2.0).astype(np.uint8).tobytes())
     return digest.hexdigest()

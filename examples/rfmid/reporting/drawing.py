@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from examples.rfmid.reporting.figures import NothingToShow
+from examples.rfmid.reporting.figures.calibration import mean_scores
 from examples.rfmid.reporting.figures.class_scores import f1_bars, f1_over_epochs
 from examples.rfmid.reporting.figures.confusion import Confusion, confusion_matrices
 from examples.rfmid.reporting.figures.distribution import class_distribution
@@ -21,7 +22,12 @@ from examples.rfmid.reporting.figures.operating import (
 )
 from examples.rfmid.reporting.figures.style import save_figure, shortened
 from examples.rfmid.reporting.figures.training import learning_rates, training_curves
-from examples.rfmid.reporting.photographs import augmentation, examples, samples
+from examples.rfmid.reporting.photographs import (
+    augmentation,
+    examples,
+    healthy_and_diseased,
+    samples,
+)
 from examples.rfmid.reporting.record import RunRecord
 
 __all__ = ["FIGURES", "Drawn", "draw_figures"]
@@ -94,6 +100,7 @@ def _curves(record: RunRecord) -> Figure:
             "val_loss",
             "val_macro_f1_at_half",
             "val_macro_f1_tuned",
+            "val_macro_f1_cross_fitted",
             "val_macro_auroc",
         )
     }
@@ -103,6 +110,7 @@ def _curves(record: RunRecord) -> Figure:
         {
             "macro-F1 at 0.5": series["val_macro_f1_at_half"],
             "macro-F1, tuned (apparent)": series["val_macro_f1_tuned"],
+            "macro-F1, tuned on other patients": series["val_macro_f1_cross_fitted"],
             "macro-AUROC": series["val_macro_auroc"],
         },
         record.selected["epoch"],
@@ -179,6 +187,22 @@ def _confusion_rare(record: RunRecord) -> Figure:
     return _confusion(record, columns, "Decisions on test images, the rarest classes")
 
 
+def _calibration(record: RunRecord) -> Figure:
+    found, labels = record.evaluation["calibration"], record.test.y_true
+    scores = {"raw scores": "raw"}
+    if record.config.loss.link:
+        scores["probabilities, through the loss's link"] = "probability"
+    return mean_scores(
+        record.codes,
+        {
+            title: np.array([_float(v) for v in found[name]["mean_score"]])
+            for title, name in scores.items()
+        },
+        (labels == 1).sum(axis=0),
+        (~np.isnan(labels)).sum(axis=0),
+    )
+
+
 def _sweep(record: RunRecord) -> Figure:
     sweeps = []
     for c in reversed(record.by_frequency):
@@ -198,6 +222,10 @@ def _sweep(record: RunRecord) -> Figure:
 # Name -> what draws it, and its caption.
 FIGURES: dict[str, tuple[Callable[[RunRecord], Figure], str]] = {
     "class_distribution": (_distribution, "Images that show each disease, by split."),
+    "healthy_and_diseased": (
+        healthy_and_diseased,
+        "A test image without any of the diseases, and images that show one; signs to look for.",
+    ),
     "samples": (samples, "Test images by number of labelled diseases, drawn at random."),
     "augmentation": (
         augmentation,
@@ -221,6 +249,13 @@ FIGURES: dict[str, tuple[Callable[[RunRecord], Figure], str]] = {
         (
             "Recall, precision and F1 of the rarest classes at every threshold, on the images that "
             "chose it, and F1 on the test images."
+        ),
+    ),
+    "calibration": (
+        _calibration,
+        (
+            "Mean score of each class over the test images beside how often it is there, with 95 % "
+            "intervals; on the diagonal a score means what it says, on average."
         ),
     ),
     "examples": (examples, "Decisions on test images, drawn at random among each kind."),

@@ -22,7 +22,6 @@ def limits(record: RunRecord) -> list[str]:
             "The validation images chose the epoch as well as the thresholds, so figures on them "
             "flatter twice."
         ),
-        "Not certified: no floor on recall is promised for images not yet seen.",
         _scores(record),
         _independence(record),
         "This is not a medical device.",
@@ -64,9 +63,17 @@ def _scores(record: RunRecord) -> str:
         distorted.append("weighted positives")
     if record.config.training.sampler:
         distorted.append("a sampler that favours rare diseases")
+    trained = f"Scores come from a network trained with {', '.join(distorted)}."
+    if not record.config.loss.link:
+        return f"{trained} They are not calibrated: a score of 0.6 is not a chance of 60 %."
+    if record.config.training.sampler:
+        return (
+            f"{trained} The link takes the loss's distortion out, not the sampler's: rare diseases "
+            "get too high a probability, as the section on probabilities shows."
+        )
     return (
-        f"Scores come from a network trained with {', '.join(distorted)}. They are not calibrated: "
-        "a score of 0.6 is not a chance of 60 %."
+        f"{trained} The link takes that distortion out for a network that has learned all there is "
+        "to learn; the section on probabilities shows how far this one has."
     )
 
 

@@ -12,19 +12,27 @@ from PIL import Image
 
 from examples.rfmid.data.augmentation import build_augmentation
 from examples.rfmid.data.dataset import key
+from examples.rfmid.data.glossary import SIGNS
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.reporting.figures import NothingToShow
-from examples.rfmid.reporting.figures.photographs import Sample, augmentation_sheet, sample_sheet
+from examples.rfmid.reporting.figures.photographs import (
+    Described,
+    Sample,
+    augmentation_sheet,
+    described_sheet,
+    sample_sheet,
+)
 from examples.rfmid.reporting.figures.predicted import PredictedExample, predicted_examples
 from examples.rfmid.reporting.record import RunRecord
 
-__all__ = ["augmentation", "examples", "samples"]
+__all__ = ["augmentation", "examples", "healthy_and_diseased", "samples"]
 
 _MOST_DISEASES = 5  # columns of the sample sheet, beside "none"
 _MOST_EXAMPLES = 4  # of each kind of outcome
+_MOST_DESCRIBED = 3  # diseases beside the healthy retina
 _SEED = 0
 _THUMBNAIL = 224
 
@@ -47,6 +55,23 @@ def samples(record: RunRecord) -> Figure:
     if not columns:
         raise NothingToShow("every test image lacks a label")
     return sample_sheet(columns)
+
+
+def healthy_and_diseased(record: RunRecord) -> Figure:
+    """Draw a test image without a disease beside images of one disease, its signs named."""
+    labels, paths = record.test.y_true, _paths(record, "test")
+    rng = np.random.default_rng(_SEED)
+    healthy = rng.permutation(np.flatnonzero((labels == 0).all(axis=1)))[:1]
+    alone = (labels == 1) & (np.nansum(labels, axis=1, keepdims=True) == 1)
+    names = [record.names[code] for code in record.codes]
+    described = [c for c in record.by_frequency if names[c] in SIGNS and alone[:, c].any()]
+    if not len(healthy) or not described:
+        raise NothingToShow("no test image is without a disease, or none shows one alone")
+    shown = [Described(_pixels(paths[record.test.ids[healthy[0]]]), "none of the diseases", "")]
+    for c in described[:_MOST_DESCRIBED]:
+        row = rng.permutation(np.flatnonzero(alone[:, c]))[0]
+        shown.append(Described(_pixels(paths[record.test.ids[row]]), names[c], SIGNS[names[c]]))
+    return described_sheet(shown)
 
 
 def augmentation(record: RunRecord) -> Figure:

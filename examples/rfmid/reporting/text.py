@@ -13,7 +13,7 @@ from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
 __all__ = ["write_markdown"]
 
-_SPLITS = {"train": "training", "val": "validation", "test": "test"}
+_SPLITS = {"train": "training", "val": "validation", "certify": "set aside", "test": "test"}
 _RULE_NAMES = {"grid": "grid", "exact": "exact", "pooled": "pooled", "in_use": "as shipped"}
 _NOT_A_DEVICE = """\
 **This is not a medical device.** It is an example of method, not certified, and not for use on
@@ -36,6 +36,8 @@ def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
         _training(record, figures),
         _classes(record, figures),
         _floor(record),
+        _certified(record),
+        _calibration(record, figures),
         ["## Limits", "\n".join(f"- {point}" for point in limits(record))],
         _left_out(figures),
     ]
@@ -131,7 +133,7 @@ def _data(record: RunRecord, figures: Mapping[str, Drawn]) -> list[str]:
         markdown_table(["", *(_SPLITS[name] for name in data["splits"])], rows),
         f"Dropped for fewer training images: {dropped}." if dropped else "",
         *(f"Warning: {warning}." for warning in data["warnings"]),
-        *_shown(figures, "class_distribution", "samples"),
+        *_shown(figures, "class_distribution", "healthy_and_diseased", "samples"),
     ]
 
 
@@ -159,6 +161,7 @@ def _settings(record: RunRecord) -> list[list[str]]:
         cap = "" if loss.max_pos_weight is None else f", at most {loss.max_pos_weight:g}"
         focal += f", positives weighted by their rarity{cap}"
     rule = {
+        "macro_f1_cross_fitted": "highest validation macro-F1, thresholds by other patients",
         "macro_f1_tuned": "highest validation macro-F1 after choosing thresholds",
         "val_loss": "lowest validation loss",
     }[training.selection]
@@ -178,7 +181,7 @@ def _settings(record: RunRecord) -> list[list[str]]:
 
 def _classes(record: RunRecord, figures: Mapping[str, Drawn]) -> list[str]:
     classes = record.evaluation["test"]["classes"]
-    counts = [record.counts(split) for split in _SPLITS]
+    counts = [record.counts(split) for split in record.data["splits"]]
     rows = []
     for c in record.by_frequency:
         code, status = record.codes[c], record.thresholds.status[c].replace("_", " ")
@@ -196,7 +199,8 @@ def _classes(record: RunRecord, figures: Mapping[str, Drawn]) -> list[str]:
                 number(classes[c]["average_precision"], 2),
             ]
         )
-    header = ["code", "disease", "images: train / val / test", "threshold", "recall", "precision"]
+    splits = " / ".join(_SPLITS[split] for split in record.data["splits"])
+    header = ["code", "disease", f"images: {splits}", "threshold", "recall", "precision"]
     drawn = ("f1_by_class", "roc", "confusion_frequent", "confusion_rare", "threshold_sweep")
     return [
         "## Class by class",
@@ -242,6 +246,62 @@ def _floor(record: RunRecord) -> list[str]:
             "images met is an observation, not a guarantee."
         ),
         markdown_table(header, rows) if broken else "",
+    ]
+
+
+def _certified(record: RunRecord) -> list[str]:
+    certified = record.evaluation["certified"]
+    title = f"## Recall certified at {certified['confidence']:.0%}"
+    if certified["why_not"]:
+        return [title, f"Not certified: {certified['why_not']}."]
+    of = counted(certified["n_images"], "image")
+    if certified["n_patients"] is not None:
+        of += f" of {counted(certified['n_patients'], 'patient')}"
+    unit = "image" if certified["n_patients"] is None else "patient"
+    rows = [
+        [
+            record.label(one["class"]),
+            f"{one['found']} of {one['with_disease']}",
+            number(one["recall_at_least"]) if one["with_disease"] else "-",
+            f"{one['floor']:g}",
+            "yes" if one["with_disease"] and one["recall_at_least"] >= one["floor"] else "no",
+        ]
+        for one in certified["classes"]
+    ]
+    return [
+        title,
+        (
+            f"Measured on {of} of the validation split that chose nothing. With "
+            f"{certified['confidence']:.0%} confidence, for each disease by itself, this model at "
+            "these thresholds finds at least the stated part of such patients; one who has several "
+            "images of the disease counts as found if all of them are called. It is no promise for "
+            "another camera, clinic or population. Few patients certify little: "
+            f"with every one of 5 found, {0.1 ** (1 / 5):.2f}."
+        ),
+        markdown_table(
+            ["disease", f"{unit}s found", "recall at least", "floor", "floor certified"], rows
+        ),
+    ]
+
+
+def _calibration(record: RunRecord, figures: Mapping[str, Drawn]) -> list[str]:
+    found = record.evaluation["calibration"]
+    rows = [
+        [title, number(found[name]["macro_error"], 4), number(found[name]["log_loss"], 4)]
+        for title, name in (("raw scores (sigmoid)", "raw"), ("as shipped", "probability"))
+    ]
+    rows.append(
+        ["*each disease's prevalence for everyone*", "", number(found["log_loss_of_prevalence"], 4)]
+    )
+    return [
+        "## Do probabilities mean what they say?",
+        (
+            "On the test images. The calibration error is the mean gap between predicted and "
+            "observed frequency over ten bins of equal numbers of images, averaged over diseases; "
+            "for rare ones most of it is chance."
+        ),
+        markdown_table(["scores", "macro calibration error", "log loss"], rows),
+        *_shown(figures, "calibration"),
     ]
 
 

@@ -22,28 +22,38 @@ _Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Rule:
-    """A way of choosing thresholds, and what it chose."""
+    """A way of choosing thresholds, and what it chose.
+
+    The deck's ways, `raw`, cut the sigmoid of the network's outputs; the others, probabilities.
+    """
 
     key: str
     description: str
     thresholds: ThresholdSet
+    raw: bool = False
+
+    def scores(self, predictions: Predictions) -> npt.NDArray[np.floating[Any]]:
+        """Return the scores that the thresholds are for."""
+        return predictions.y_sigmoid if self.raw else predictions.y_score
 
 
 _COMPARED = (
-    ("fixed", "0.5 for every class", ThresholdConfig(strategy="fixed")),
+    ("fixed", "0.5 on raw scores", ThresholdConfig(strategy="fixed"), True),
     (
         "grid",
         (
-            "grid 0.10, 0.15, ..., 0.90, "
+            "grid 0.10, 0.15, ..., 0.90 on raw scores, "
             f"recall >= {DECK.min_recall:g}, threshold <= {DECK.max_threshold:g}"
         ),
         ThresholdConfig(strategy="grid"),
+        True,
     ),
-    ("exact", "every cut, under the same constraints", ThresholdConfig(strategy="exact")),
+    ("exact", "every cut, under the same constraints", ThresholdConfig(strategy="exact"), False),
     (
         "pooled",
         "rare diseases borrow from the others, same constraints",
         ThresholdConfig(strategy="pooled"),
+        False,
     ),
 )
 
@@ -51,20 +61,16 @@ _COMPARED = (
 def chosen_thresholds(val: Predictions, in_use: ThresholdSet) -> list[Rule]:
     """Return the thresholds of each way of choosing, the ones in use last."""
     compared = [
-        Rule(
-            key,
-            description,
-            choose_thresholds(settings, val.y_true, val.y_score, val.class_names),
-        )
-        for key, description, settings in _COMPARED
+        Rule(key, description, choose_thresholds(settings, val, raw=raw), raw)
+        for key, description, settings, raw in _COMPARED
     ]
     return [*compared, Rule("in_use", "thresholds.json, as shipped", in_use)]
 
 
 def macro_f1_difference(
     predictions: Predictions,
-    one: ThresholdSet,
-    other: ThresholdSet,
+    one: Rule,
+    other: Rule,
     *,
     n_resamples: int = 1000,
     confidence: float = 0.95,
@@ -84,8 +90,8 @@ def macro_f1_difference(
     with_positives = (predictions.y_true == 1).any(axis=0)
     labels = predictions.y_true[:, with_positives]
     outcomes = [
-        _outcomes(labels, thresholds.predict(predictions.y_score)[:, with_positives])
-        for thresholds in (one, other)
+        _outcomes(labels, rule.thresholds.predict(rule.scores(predictions))[:, with_positives])
+        for rule in (one, other)
     ]
     n = len(labels)
     difference = _difference(outcomes, np.ones((n, 1)))[0]

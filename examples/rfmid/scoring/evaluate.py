@@ -9,6 +9,8 @@ image and no network is needed. The figures go to ``evaluation.json``:
 - ``against_half``: macro-F1 on test minus that at 0.5 on the same images, with a paired interval.
 - ``test``: the whole report of the thresholds in use, class by class.
 - ``recall_floor``: the classes that met the floor on validation, and those that then fell under it.
+- ``certified``: the recall of each class that images which chose nothing certify, or why none does.
+- ``calibration``: probabilities and raw scores beside how often each disease is there.
 - ``inputs``: digests of the files that these figures come from.
 """
 
@@ -24,7 +26,9 @@ import numpy.typing as npt
 
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder, write_json
-from examples.rfmid.scoring.comparison import DECK, chosen_thresholds, macro_f1_difference
+from examples.rfmid.scoring.calibration import calibration, calibration_summary
+from examples.rfmid.scoring.certified import certified_recall, certified_summary
+from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference
 from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
@@ -85,12 +89,12 @@ def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
             "key": rule.key,
             "description": rule.description,
             "thresholds": _as_json(rule.thresholds.thresholds),
-            "val": _averages(val, rule.thresholds, n_resamples),
-            "test": _averages(test, rule.thresholds, n_resamples),
+            "raw_scores": rule.raw,
+            "val": _averages(val, rule, n_resamples),
+            "test": _averages(test, rule, n_resamples),
         }
         for rule in found
     ]
-    at_half = found[0].thresholds
     result = {
         "format": "rfmid.evaluation",
         "version": 1,
@@ -99,11 +103,13 @@ def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
         "n_patients": {"val": _n_patients(val), "test": _n_patients(test)},
         "rules": scored,
         "against_half": {
-            rule.key: macro_f1_difference(test, rule.thresholds, at_half, n_resamples=n_resamples)
+            rule.key: macro_f1_difference(test, rule, found[0], n_resamples=n_resamples)
             for rule in found[1:]
         },
         "test": _strict(multilabel_report(test.y_true, test.y_score, in_use, n_resamples=0)),
         "recall_floor": _recall_floor(in_use, val, test),
+        "certified": certified_recall(folder, in_use),
+        "calibration": calibration(test),
         "inputs": input_digests(folder),
     }
     write_json(run / EVALUATION, result)
@@ -113,13 +119,15 @@ def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
 
 def input_digests(folder: RunFolder) -> dict[str, str]:
     """Return a digest of each file that the evaluation depends on."""
-    paths = [folder.predictions("val"), folder.predictions("test"), folder.path / "thresholds.json"]
-    return {p.name: hashlib.blake2b(p.read_bytes(), digest_size=16).hexdigest() for p in paths}
+    paths = [*map(folder.predictions, ("val", "certify", "test")), folder.path / "thresholds.json"]
+    return {
+        path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
 
 
-def _averages(
-    predictions: Predictions, thresholds: ThresholdSet, n_resamples: int
-) -> dict[str, Any]:
+def _averages(predictions: Predictions, rule: Rule, n_resamples: int) -> dict[str, Any]:
     """Return averages over the classes with a positive: every rule is scored on the same ones."""
     shown = (predictions.y_true == 1).any(axis=0)
     names = [
@@ -127,8 +135,8 @@ def _averages(
     ]
     report = multilabel_report(
         predictions.y_true[:, shown],
-        predictions.y_score[:, shown],
-        thresholds.select(names),
+        rule.scores(predictions)[:, shown],
+        rule.thresholds.select(names),
         n_resamples=n_resamples,
     )
     content = _strict(report)
@@ -216,6 +224,8 @@ def _summary(result: dict[str, Any]) -> str:
                 f"recall floor met on validation by {len(floor['met_on_validation'])} classes, "
                 f"broken on test by {len(broken)}{': ' if broken else ''}{', '.join(broken)}"
             ),
+            certified_summary(result["certified"]),
+            calibration_summary(result["calibration"]),
         ]
     )
 

@@ -50,9 +50,7 @@ def tune(
     folder = RunFolder(run)
     val = Predictions.load(folder.predictions("val"))
     if strategy == "fixed":
-        thresholds = choose_thresholds(
-            ThresholdConfig(strategy="fixed"), val.y_true, val.y_score, val.class_names
-        )
+        thresholds = choose_thresholds(ThresholdConfig(strategy="fixed"), val)
     else:
         thresholds = find_optimal_thresholds(
             val.y_true,

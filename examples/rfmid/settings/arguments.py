@@ -17,14 +17,14 @@ from examples.rfmid.settings.presets import PRESETS
 
 __all__ = ["TrainArguments", "parse_train_arguments"]
 
-_DEFAULT_PRESET = "after"
+_DEFAULT_PRESET = "default"
 
 
 @dataclass(frozen=True)
 class TrainArguments:
     """Train a classifier. The defaults shown are those of the preset.
 
-    Presets: after, before (the deck's two), cpu (real photographs without a GPU), demo.
+    Presets: default, after and before (the deck's two), cpu (photographs without a GPU), demo.
     """
 
     run: Path
@@ -32,7 +32,7 @@ class TrainArguments:
     config: Config
     """Settings."""
     preset: str | None = None
-    """Where the settings start: after (the default), before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu or demo."""
     resume: bool = False
     """Go on after the last whole epoch of the run in the folder, with its settings."""
     overwrite: bool = False

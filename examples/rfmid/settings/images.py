@@ -44,11 +44,17 @@ class DataConfig:
     """Warn about patients that are in two splits, instead of stopping."""
     min_count: int = 20
     """Keep the classes with at least this many training examples."""
+    certify_share: float = 0.0
+    """Part of the validation patients set aside to certify recall: they choose nothing."""
     glossary: str = "auto"
     """Disease names: rfmid, odir, none, a JSON or CSV file, or auto (see glossary.py)."""
 
     def __post_init__(self) -> None:
         require(self.min_count >= 1, f"min_count must be at least 1, got {self.min_count}")
+        require(
+            0 <= self.certify_share < 1,
+            f"certify_share must be at least 0 and below 1, got {self.certify_share}",
+        )
 
     def absolute(self) -> DataConfig:
         """Return the same with absolute paths, which hold from any working directory."""

@@ -50,6 +50,8 @@ class LossConfig:
     """Weight each class's positives by negatives / positives."""
     max_pos_weight: float | None = 10.0
     """Largest such weight; None: unlimited."""
+    link: bool = True
+    """Turn outputs into probabilities by the loss's inverse link; no-link: the sigmoid alone."""
 
     def __post_init__(self) -> None:
         require_range(self, 0, math.inf, "gamma")
@@ -110,8 +112,11 @@ class TrainingConfig:
     """Images per step."""
     sampler: bool = True
     """Draw images by 1 / count of the rarest class they show; else shuffle."""
-    selection: Literal["macro_f1_tuned", "val_loss"] = "macro_f1_tuned"
-    """Keep the epoch with the highest macro-F1 after threshold tuning, or the lowest loss."""
+    selection: Literal["macro_f1_cross_fitted", "macro_f1_tuned", "val_loss"] = (
+        "macro_f1_cross_fitted"
+    )
+    """Keep the epoch with the highest macro-F1 at thresholds tuned on other validation patients, or
+    tuned on the same ones (the deck's), or the one with the lowest loss."""
     seed: int = 0
     """Seed of the initial weights, the draws and the augmentation."""
     deterministic: bool = False
@@ -130,9 +135,9 @@ class TrainingConfig:
 class ThresholdConfig:
     """How a class's decision threshold is found on the validation split."""
 
-    strategy: Literal["grid", "exact", "pooled", "fixed"] = "grid"
-    """grid: the deck's 0.10, 0.15, ..., 0.90; exact: every cut; pooled: rare diseases borrow from
-    the others; fixed: no tuning."""
+    strategy: Literal["pooled", "exact", "grid", "fixed"] = "pooled"
+    """pooled: rare diseases borrow from the others; exact: every cut; grid: the deck's 0.10, 0.15,
+    ..., 0.90; fixed: no tuning."""
     min_recall: float = 0.3
     """Thresholds with a lower validation recall are rejected."""
     max_threshold: float = 0.7

@@ -10,11 +10,13 @@ from examples.rfmid.settings import Config
 
 __all__ = ["report_data", "report_epoch"]
 
+_SPLITS = {"train": "training", "val": "validation", "certify": "set aside", "test": "test"}
+
 
 def report_data(data: FundusData) -> None:
     """Print sizes, classes, what was left out, and warnings."""
-    sizes = " / ".join(str(len(split)) for split in data.splits.values())
-    print(f"{sizes} images (training / validation / test), {len(data.class_names)} classes")
+    sizes = ", ".join(f"{len(split)} {_SPLITS[name]}" for name, split in data.splits.items())
+    print(f"images: {sizes}; {len(data.class_names)} classes")
     dropped = data.summary["dropped_classes"]
     if dropped:
         listed = ", ".join(f"{entry['code']} {entry['count']}" for entry in dropped)
@@ -27,13 +29,18 @@ def report_data(data: FundusData) -> None:
 
 def report_epoch(metrics: dict[str, Any], config: Config, *, is_best: bool) -> None:
     """Print one line."""
-    auroc = metrics["val_macro_auroc"]
+    shown = {
+        name: "-" if metrics[name] is None else f"{metrics[name]:.3f}"
+        for name in metrics
+        if name.startswith("val_macro_")
+    }
     print(
         f"epoch {metrics['epoch']:>3}/{config.training.epochs}"
         f"  loss {metrics['train_loss']:.4f}  val loss {metrics['val_loss']:.4f}"
-        f"  macro-F1 {metrics['val_macro_f1_tuned']:.3f}"
-        f" (at 0.5: {metrics['val_macro_f1_at_half']:.3f})"
-        f"  AUROC {'-' if auroc is None else f'{auroc:.3f}'}"
+        f"  macro-F1 {shown['val_macro_f1_cross_fitted']}"
+        f" (apparent: {shown['val_macro_f1_tuned']}"
+        f", at 0.5: {shown['val_macro_f1_at_half']})"
+        f"  AUROC {shown['val_macro_auroc']}"
         f"  {metrics['seconds']:.0f} s, {metrics['images_per_second']:.0f} images/s"
         f"{'  best' if is_best else ''}",
         flush=True,

@@ -22,6 +22,7 @@ from examples.rfmid.training.device import default_workers
 from examples.rfmid.training.model import build_model
 from mlthresh import (
     FocalLossWithPosWeight,
+    FocalPosterior,
     compute_pos_weight,
     discriminative_param_groups,
     ratio_cosine_schedule,
@@ -39,7 +40,8 @@ class Session:
     device: torch.device
     preprocessing: Preprocessing
     model: nn.Module
-    criterion: nn.Module
+    criterion: FocalLossWithPosWeight
+    posterior: FocalPosterior | None
     optimizer: Optimizer
     scheduler: LRScheduler
     sampler: EpochSampler
@@ -92,6 +94,7 @@ def build_session(
         "pin_memory": device.type == "cuda",
         "generator": torch.Generator(),  # else the global one is advanced
     }
+    criterion = _criterion(config, data.train)
     augment = build_augmentation(config.augmentation, preprocessing)
     return Session(
         config=config,
@@ -99,7 +102,8 @@ def build_session(
         device=device,
         preprocessing=preprocessing,
         model=model,
-        criterion=_criterion(config, data.train).to(device),
+        criterion=criterion.to(device),
+        posterior=_posterior(criterion) if config.loss.link else None,
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer),
         sampler=sampler,
@@ -112,7 +116,8 @@ def build_session(
         ),
         eval_loaders={
             name: DataLoader(EvaluationSet(images[name], preprocessing), **loading)
-            for name in ("val", "test")
+            for name in data.splits
+            if name != "train"
         },
     )
 
@@ -123,6 +128,10 @@ def _criterion(config: Config, train: Split) -> FocalLossWithPosWeight:
         weight = compute_pos_weight(train.labels, max_pos_weight=config.loss.max_pos_weight)
         pos_weight = torch.as_tensor(weight, dtype=torch.float32)
     return FocalLossWithPosWeight(config.loss.gamma, config.loss.alpha, pos_weight)
+
+
+def _posterior(criterion: FocalLossWithPosWeight) -> FocalPosterior:
+    return FocalPosterior(criterion.gamma, criterion.alpha, criterion.pos_weight)
 
 
 def _optimizer(config: Config, model: nn.Module) -> Optimizer:

@@ -13,8 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -133,12 +131,7 @@ def _run_epoch(session: Session, epoch: int) -> dict[str, Any]:
         "epoch": epoch + 1,
         "train_loss": train_loss,
         "val_loss": val_loss,
-        **validation_metrics(
-            session.config.thresholds,
-            session.data.val.labels,
-            _probabilities(logits),
-            session.data.class_names,
-        ),
+        **validation_metrics(session.config.thresholds, _predictions(session, "val", logits)),
         "lr": rates,
         "seconds": time.monotonic() - started,
         "images_per_second": len(session.sampler) / train_seconds,
@@ -181,9 +174,18 @@ def _logits(session: Session, split: str, description: str) -> Tensor:
     return torch.cat(batches)
 
 
-def _probabilities(logits: Tensor) -> npt.NDArray[np.float32]:
-    probabilities: npt.NDArray[np.float32] = torch.sigmoid(logits).numpy()
-    return probabilities
+def _predictions(session: Session, split: str, logits: Tensor) -> Predictions:
+    of = session.data.splits[split]
+    # float64: in float32 a confident focal loss's probabilities all round to 1.
+    link = torch.sigmoid if session.posterior is None else session.posterior
+    return Predictions(
+        ids=of.ids,
+        class_names=session.data.class_names,
+        y_true=of.labels,
+        y_score=link(logits.double()).numpy(),
+        patients=of.patients,
+        y_logit=logits.numpy(),
+    )
 
 
 def _progress(loader: DataLoader[Any], description: str) -> Any:
@@ -216,20 +218,15 @@ def _checkpoint_to_resume(folder: RunFolder, data: FundusData) -> Checkpoint | N
 def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
     """Write the selected model's scores, its thresholds and itself."""
     data, config = session.data, session.config
-    scores: dict[str, npt.NDArray[np.float32]] = {}
-    for name in ("val", "test"):
-        split = data.splits[name]
-        scores[name] = _probabilities(_logits(session, name, f"predicting {name}"))
-        Predictions(split.ids, data.class_names, split.labels, scores[name], split.patients).save(
-            folder.predictions(name)
-        )
-    thresholds = choose_thresholds(
-        config.thresholds, data.val.labels, scores["val"], data.class_names
-    )
+    for name in session.eval_loaders:
+        logits = _logits(session, name, f"predicting {name}")
+        _predictions(session, name, logits).save(folder.predictions(name))
+    thresholds = choose_thresholds(config.thresholds, Predictions.load(folder.predictions("val")))
     save_model(
         folder.path,
         session.model.cpu(),
         thresholds,
+        posterior=session.posterior,
         preprocessing=session.preprocessing.to_dict(),
         metadata={
             "architecture": config.model.architecture,
@@ -238,7 +235,9 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
             "epoch": best["epoch"],
         },
     )
+    cross_fitted = best["val_macro_f1_cross_fitted"]
     print(
         f"the model of epoch {best['epoch']} is in {folder.path}: validation macro-F1 "
-        f"{best['val_macro_f1_tuned']:.3f} with thresholds chosen on the same labels"
+        f"{'-' if cross_fitted is None else f'{cross_fitted:.3f}'} with thresholds chosen by other "
+        f"patients, {best['val_macro_f1_tuned']:.3f} with those chosen on the same labels"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +20,14 @@ from examples.rfmid.reporting.figures.style import (
     styled,
 )
 
-__all__ = ["ImageArray", "Sample", "augmentation_sheet", "sample_sheet"]
+__all__ = [
+    "Described",
+    "ImageArray",
+    "Sample",
+    "augmentation_sheet",
+    "described_sheet",
+    "sample_sheet",
+]
 
 ImageArray: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.floating[Any]]
 
@@ -30,6 +38,26 @@ class Sample:
 
     image: ImageArray
     codes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Described:
+    """An image (height, width, 3), what it shows, and the signs of it."""
+
+    image: ImageArray
+    name: str
+    signs: str
+
+
+@styled
+def described_sheet(shown: Sequence[Described]) -> Figure:
+    """Draw images side by side, each with its disease above it and the signs below."""
+    figure = new_figure(2.6 * len(shown), 3.6, "A healthy retina beside diseased ones")
+    for panel, one in zip(grid_of_axes(figure, len(shown), len(shown)), shown, strict=True):
+        show_image(panel, one.image)
+        panel.set_title("\n".join(wrap(one.name, 26)), loc="center", fontsize=10)
+        panel.set_xlabel("\n".join(wrap(one.signs, 30)), fontsize=9)
+    return figure
 
 
 @styled

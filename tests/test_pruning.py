@@ -72,7 +72,7 @@ def test_large_data(objective):
 def test_large_data_is_really_searched_in_part():
     y_true, y_score = large()
     f1 = resolve_objective("f1")
-    parts = pruning.promising_parts(y_score, y_true, f1, [pruning.Constraints()] * 4)
+    parts = pruning.promising_parts(y_score, y_true, f1, pruning.Constraints())
     for part in parts[:3]:
         assert part is not None
         assert len(part.negative) < 0.25 * len(y_true)

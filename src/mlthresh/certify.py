@@ -14,7 +14,7 @@ mirror image, on the largest negative scores, holds a floor on specificity.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,7 +62,7 @@ def positives_needed(min_recall: float, confidence: float) -> int:
     29
     """
     if not 0 <= min_recall < 1:
-        raise InputError(f"min_recall must lie in [0, 1), got {min_recall!r}")
+        raise InputError(f"min_recall must lie in [0, 1), got {min_recall}")
     check_confidence(confidence)
     if min_recall == 0:
         return 1
@@ -132,17 +132,29 @@ class Units(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """The thresholds of one class that keep the promise, lowest <= t <= highest.
+    """The thresholds that keep the promise, lowest <= t <= highest, for one class or one a class.
 
     `holds` is False where there are too few units for any promise; then `highest` is the lowest
     positive score, the nearest thing to one. `positives_missing` says how many more independent
     positives a promise on recall takes.
     """
 
-    lowest: np.floating[Any]
-    highest: np.floating[Any]
-    holds: bool
-    positives_missing: int
+    lowest: Any
+    highest: Any
+    holds: Any
+    positives_missing: Any
+
+    @classmethod
+    def free(cls, n_classes: int, dtype: np.dtype[Any]) -> Certificate:
+        """Return the certificate of classes to which nothing was promised."""
+        infinity = np.full(n_classes, np.inf, dtype)
+        none = np.zeros(n_classes, dtype=np.int64)
+        return cls(-infinity, infinity, none == 0, none)
+
+    @classmethod
+    def of_all(cls, each: Iterable[Certificate]) -> Certificate:
+        """Return the certificates of several classes as one."""
+        return cls(*(np.array(field) for field in zip(*each, strict=True)))
 
 
 def certify(

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 
-__all__ = ["CountArray", "Counts", "SortedClass", "from_here_up"]
+__all__ = ["CountArray", "Counts", "SortedClass", "from_here_up", "sort_classes"]
 
 CountArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -81,8 +81,9 @@ class SortedClass:
         n_negatives: int,
     ) -> SortedClass:
         """Return a class of which only the negatives of at least `floor` are listed, sorted."""
-        one_class = cls(positive[:0], positive[:0])
+        one_class = cls.__new__(cls)
         one_class.positive, one_class.negative = positive, negative
+        one_class._positive_weight = one_class._negative_weight = None
         one_class.floor = floor
         one_class._unlisted = n_negatives - len(negative)
         return one_class
@@ -101,20 +102,39 @@ class SortedClass:
         """Return every distinct score, ascending."""
         return np.unique(np.concatenate([self.positive, self.negative]))
 
+    @property
+    def total(self) -> tuple[float, float]:
+        """The weight of all positives, and of all negatives."""
+        if self._positive_weight is None or self._negative_weight is None:
+            return float(self.n_positives), float(self.n_negatives)
+        return float(self._positive_weight[0]), float(self._negative_weight[0])
+
+    def ranks(self, thresholds: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Return how many listed positives, and how many negatives, lie below each threshold."""
+        return self.positive.searchsorted(thresholds), self.negative.searchsorted(thresholds)
+
+    def called(
+        self, positive_rank: npt.NDArray[np.intp], negative_rank: npt.NDArray[np.intp]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the true and the false positives of thresholds with these ranks."""
+        if self._positive_weight is None or self._negative_weight is None:
+            return len(self.positive) - positive_rank, len(self.negative) - negative_rank
+        return self._positive_weight[positive_rank], self._negative_weight[negative_rank]
+
     def counts(self, thresholds: FloatArray) -> Counts:
         """Count at each threshold t, where a score is called positive if it is >= t."""
-        tp, positives = _weight_from(self.positive, self._positive_weight, thresholds)
-        fp, negatives = _weight_from(self.negative, self._negative_weight, thresholds)
-        return Counts(tp, fp, positives - tp, negatives + self._unlisted - fp)
+        tp, fp = (called.astype(np.float64) for called in self.called(*self.ranks(thresholds)))
+        positives, negatives = self.total
+        return Counts(tp, fp, positives - tp, negatives - fp)
 
-    def next_lower(self, threshold: np.floating[Any]) -> np.floating[Any] | None:
-        """Return the largest score strictly below the threshold, or None."""
-        below = [
-            scores[index - 1]
-            for scores in (self.positive, self.negative)
-            if (index := scores.searchsorted(threshold)) > 0
-        ]
-        return max(below) if below else None
+    def score_below(self, positive_rank: int, negative_rank: int) -> np.floating[Any]:
+        """Return the largest listed score below a threshold with these ranks, or -infinity."""
+        below = self.positive.dtype.type(-np.inf)
+        if positive_rank:
+            below = self.positive[positive_rank - 1]
+        if negative_rank and self.negative[negative_rank - 1] > below:
+            below = self.negative[negative_rank - 1]
+        return below
 
     def usable(self, threshold: np.floating[Any]) -> np.floating[Any]:
         """Return the lowest threshold, from this one up, that the counts are known at."""
@@ -123,6 +143,31 @@ class SortedClass:
     def typical(self, scores: FloatArray) -> FloatArray:
         """Return where the samples listed under these scores typically lie."""
         return scores
+
+
+def sort_classes(
+    scores: FloatArray, labels: npt.NDArray[Any], weight: npt.NDArray[np.float64] | None
+) -> list[SortedClass]:
+    """Return each column of the matrices as a `SortedClass`, for less than one by one."""
+    if weight is not None:
+        return [SortedClass(scores[:, c], labels[:, c], weight) for c in range(scores.shape[1])]
+    columns, by_class = scores.T, np.ascontiguousarray(labels.T)
+    positives, negatives = (_sorted_rows(columns, by_class == value) for value in (1, 0))
+    lowest = scores.dtype.type(-np.inf)
+    return [
+        SortedClass.above(lowest, positive, negative, len(negative))
+        for positive, negative in zip(positives, negatives, strict=True)
+    ]
+
+
+def _sorted_rows(matrix: FloatArray, chosen: npt.NDArray[np.bool_]) -> list[FloatArray]:
+    """Return the chosen entries of each row, sorted."""
+    stop = np.cumsum(np.count_nonzero(chosen, axis=1)).tolist()
+    values = matrix[chosen]
+    rows = [values[a:b] for a, b in zip([0, *stop], stop, strict=False)]
+    for row in rows:
+        row.sort()
+    return rows
 
 
 def from_here_up(weight: CountArray) -> CountArray:
@@ -139,13 +184,3 @@ def _sorted(
     score, weight = score[chosen], weight[chosen]
     order = np.argsort(score, kind="stable")
     return score[order], from_here_up(weight[order])
-
-
-def _weight_from(
-    scores: FloatArray, weight_from: CountArray | None, thresholds: FloatArray
-) -> tuple[CountArray, float]:
-    """Return the weight at or above each threshold, and the weight in all."""
-    index = scores.searchsorted(thresholds)
-    if weight_from is None:
-        return len(scores) - index.astype(np.float64), float(len(scores))
-    return weight_from[index], float(weight_from[0])

@@ -11,13 +11,14 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh.certify import Units
-from mlthresh.constraints import Constraints
-from mlthresh.counts import SortedClass
+from mlthresh.constraints import Constraints, Window
+from mlthresh.counts import SortedClass, sort_classes
 from mlthresh.objectives import Objective
 from mlthresh.pruning import promising_parts
-from mlthresh.search import Window
 
 __all__ = ["Evidence", "Rows"]
+
+_SORTED_TOGETHER = 1 << 15  # scores; more gain nothing from company
 
 
 class Evidence(Protocol):
@@ -39,11 +40,15 @@ class Evidence(Protocol):
     def evenly_weighted(self) -> bool:
         """Whether all samples have the same weight."""
 
-    def sorted_class(self, c: int) -> SortedClass:
-        """Return one class with all its scores."""
+    @property
+    def batches(self) -> Sequence[slice]:
+        """Columns to search together: many with few samples, or one by one."""
+
+    def sorted_classes(self, columns: slice) -> Sequence[SortedClass]:
+        """Return these classes with all their scores."""
 
     def promising_parts(
-        self, objective: Objective, constraints: Sequence[Constraints]
+        self, objective: Objective, constraints: Constraints
     ) -> Sequence[SortedClass | None]:
         """Return for each class the part that probably holds the optimum, if one is quick to get.
 
@@ -91,12 +96,18 @@ class Rows:
         """Whether all rows have the same weight."""
         return self.weight is None or len(np.unique(self.weight)) == 1
 
-    def sorted_class(self, c: int) -> SortedClass:
-        """Return one class with all its scores."""
-        return SortedClass(self.scores[:, c], self.labels[:, c], self.weight)
+    @property
+    def batches(self) -> Sequence[slice]:
+        """Columns to search together."""
+        step = max(1, _SORTED_TOGETHER // len(self.scores))
+        return [slice(start, start + step) for start in range(0, self.n_classes, step)]
+
+    def sorted_classes(self, columns: slice) -> Sequence[SortedClass]:
+        """Return these classes with all their scores."""
+        return sort_classes(self.scores[:, columns], self.labels[:, columns], self.weight)
 
     def promising_parts(
-        self, objective: Objective, constraints: Sequence[Constraints]
+        self, objective: Objective, constraints: Constraints
     ) -> Sequence[SortedClass | None]:
         """Return the parts of large unweighted data."""
         if self.weight is not None:

@@ -89,17 +89,16 @@ class Settings:
             )
         return lowest, highest
 
-    def constraints(self, n_classes: int) -> list[Constraints]:
-        """Return the constraints of each class."""
-        given = {
-            name: per_class(getattr(self, name), n_classes, name)
-            for name in FLOORS
-            if getattr(self, name) is not None
-        }
-        return [
-            Constraints(**{name: float(value[c]) for name, value in given.items()})
-            for c in range(n_classes)
-        ]
+    def constraints(self, n_classes: int) -> Constraints:
+        """Return the constraints of all classes."""
+        given = {name: getattr(self, name) for name in FLOORS}
+        return Constraints(
+            **{
+                name: per_class(value, n_classes, name)
+                for name, value in given.items()
+                if value is not None
+            }
+        )
 
 
 def check_options(options: Mapping[str, Any]) -> None:

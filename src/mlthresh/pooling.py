@@ -29,10 +29,9 @@ import numpy as np
 from mlthresh._arrays import FloatArray
 from mlthresh._hierarchical import fit_logistic
 from mlthresh._support import LOGIT, REAL, Matrix, Support, condense
-from mlthresh.constraints import Constraints
+from mlthresh.constraints import Constraints, Window
 from mlthresh.counts import Counts, SortedClass, from_here_up
 from mlthresh.objectives import Objective
-from mlthresh.search import Window
 from mlthresh.threshold_set import ScoreScale
 
 __all__ = ["pooled_targets"]

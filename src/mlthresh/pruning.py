@@ -8,7 +8,6 @@ classes the part above g is small, and only that is sorted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from mlthresh._arrays import FloatArray
 from mlthresh.constraints import Constraints
 from mlthresh.counts import Counts, SortedClass
 from mlthresh.objectives import Objective
-from mlthresh.search import Choice
 
 __all__ = ["is_proven", "promising_parts"]
 
@@ -32,7 +30,7 @@ def promising_parts(
     scores: FloatArray,
     labels: npt.NDArray[Any],
     objective: Objective,
-    constraints: Sequence[Constraints],
+    constraints: Constraints,
 ) -> list[SortedClass | None]:
     """Return each class with its positives and its highest negatives alone.
 
@@ -50,7 +48,7 @@ def promising_parts(
                 np.sort(scores[::stride, c][labels[::stride, c] == 0]),
                 n_samples,
                 objective,
-                constraints[c],
+                constraints.of(c),
             )
             for c in range(n_classes)
         ],
@@ -65,17 +63,18 @@ def promising_parts(
     ]
 
 
-def is_proven(part: SortedClass, choice: Choice, objective: Objective) -> bool:
-    """Tell whether no cut below the part's floor can be as good as the one chosen above it."""
-    if not (choice.feasible and choice.counts.tp > 0 and choice.threshold >= part.floor):
-        return False
-    lower = part.next_lower(choice.threshold)
-    if lower is None or lower < part.floor:  # then a negative that isn't listed may be next
+def is_proven(
+    part: SortedClass, threshold: np.floating[Any], value: float, objective: Objective
+) -> bool:
+    """Tell whether no cut below the part's floor can be as good as this feasible one above it."""
+    rank = (int(scores.searchsorted(threshold)) for scores in (part.positive, part.negative))
+    # A threshold lies midway between two scores, and negatives below the floor aren't listed.
+    if not (threshold >= part.floor and part.score_below(*rank) >= part.floor):
         return False
     at_floor = part.counts(np.array([part.floor]))
     n_positives = at_floor.tp + at_floor.fn
     best_below = objective(n_positives, at_floor.fp, n_positives - n_positives, at_floor.tn)
-    return bool(best_below[0] < choice.value)
+    return bool(best_below[0] < value)
 
 
 def _blocks(n_rows: int, n_columns: int) -> range:

@@ -9,13 +9,13 @@ import numpy as np
 
 from mlthresh._intervals import rate
 from mlthresh.certify import Certificate, certify
-from mlthresh.constraints import Constraints
+from mlthresh.constraints import Constraints, Task, Window
+from mlthresh.cuts import Choices
 from mlthresh.evidence import Evidence
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
 from mlthresh.options import Settings, grid_points, options_as_json
-from mlthresh.search import Choice, Window
-from mlthresh.strategies import Found, Task, exact, grid, never, pooled
+from mlthresh.strategies import Found, exact, grid, pooled
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
 __all__ = ["settle"]
@@ -28,89 +28,82 @@ def settle(
     if settings.confidence is not None and not evidence.evenly_weighted:
         raise InputError("confidence needs equal sample_weight: it counts independent samples")
     objective = resolve_objective(settings.objective)
-    promises, tasks = _promises_and_tasks(settings, evidence)
-    choices: list[Choice] = []
-    status: list[Status] = []
-    support = np.zeros(evidence.n_classes, dtype=np.int64)
-    for c, (one_class, choice) in enumerate(_found(settings, evidence, tasks, objective)):
-        support[c] = one_class.n_positives
-        feasible = choice.feasible and tasks[c].window.holds
-        status.append("no_positives" if not support[c] else "ok" if feasible else "infeasible")
-        if status[c] == "infeasible" and settings.on_infeasible == "never":
-            choice = never(one_class, tasks[c], objective)
-        choices.append(choice)
-    if settings.on_infeasible == "raise":
-        _raise_infeasible(status, choices, class_names)
+    n_classes = evidence.n_classes
+    lowest, highest = evidence.bounds(*settings.bounds(n_classes))
+    allowed = Window(lowest, highest, np.ones(n_classes, dtype=bool))
+    constraints = settings.constraints(n_classes)
+    promise = _promise(settings, evidence, constraints)
+    window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
+    task = Task(allowed, window, constraints, give_up=settings.on_infeasible == "never")
+    score_scale = _recorded_scale(settings, evidence)
 
-    certified = [
-        promise.holds and bool(promise.lowest <= choice.threshold <= promise.highest)
-        for promise, choice in zip(promises, choices, strict=True)
-    ]
-    tp, fp, fn, tn = np.array([choice.counts for choice in choices], dtype=np.float64).T
+    found = _found(settings, evidence, task, objective, score_scale)
+    choices = found.choices
+    status = tuple(
+        _status(n_positive, feasible)
+        for n_positive, feasible in zip(
+            found.support.tolist(), choices.feasible.tolist(), strict=True
+        )
+    )
+    if settings.on_infeasible == "raise" and "infeasible" in status:
+        raise InfeasibleError(_missed(status, choices, class_names))
+    certified = (promise.lowest <= choices.threshold) & (choices.threshold <= promise.highest)
+    tp, fp, fn, tn = choices.counts
     return ThresholdSet(
-        thresholds=np.array([choice.threshold for choice in choices], dtype=evidence.dtype),
+        thresholds=choices.threshold,
         class_names=class_names,
-        status=tuple(status),
-        support=support,
-        objective_value=np.array([choice.value for choice in choices]),
+        status=status,
+        support=found.support,
+        objective_value=choices.value,
         precision=rate(tp, tp + fp),
         recall=rate(tp, tp + fn),
         f1=ratio(2 * tp, 2 * tp + fp + fn),
         alarm_rate=rate(tp + fp, tp + fp + fn + tn),
-        certified=np.array(certified) & (settings.confidence is not None),
-        positives_missing=np.array([promise.positives_missing for promise in promises]),
-        score_scale=_recorded_scale(settings, evidence),
+        certified=certified & promise.holds & (settings.confidence is not None),
+        positives_missing=promise.positives_missing,
+        score_scale=score_scale,
         options=options_as_json(vars(settings)),
     )
 
 
-def _promises_and_tasks(
-    settings: Settings, evidence: Evidence
-) -> tuple[list[Certificate], list[Task]]:
-    """Return for each class what is promised, and what its threshold may then be."""
-    bounds = evidence.bounds(*settings.bounds(evidence.n_classes))
-    promises, tasks = [], []
-    for c, constraints in enumerate(settings.constraints(evidence.n_classes)):
-        promise = _certificate(settings, evidence, c, constraints)
-        allowed = Window(*bounds[:, c])
-        window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
-        promises.append(promise)
-        tasks.append(Task(allowed, window, constraints))
-    return promises, tasks
-
-
-def _certificate(
-    settings: Settings, evidence: Evidence, c: int, constraints: Constraints
-) -> Certificate:
-    confidence = settings.confidence
+def _promise(settings: Settings, evidence: Evidence, constraints: Constraints) -> Certificate:
+    """Return between which thresholds each class keeps what is promised on unseen data."""
+    confidence, n_classes = settings.confidence, evidence.n_classes
     if confidence is None:
-        infinity = evidence.dtype.type(np.inf)
-        return Certificate(-infinity, infinity, holds=True, positives_missing=0)
+        return Certificate.free(n_classes, evidence.dtype)
     if settings.joint:
-        confidence = 1 - (1 - confidence) / evidence.n_classes
-    return certify(
-        partial(evidence.units, c),
-        evidence.dtype,
-        min_recall=constraints.min_recall,
-        min_specificity=constraints.min_specificity,
-        confidence=confidence,
+        confidence = 1 - (1 - confidence) / n_classes
+    floors = [constraints.of(c) for c in range(n_classes)]
+    return Certificate.of_all(
+        certify(
+            partial(evidence.units, c),
+            evidence.dtype,
+            min_recall=floor.min_recall,
+            min_specificity=floor.min_specificity,
+            confidence=confidence,
+        )
+        for c, floor in enumerate(floors)
     )
 
 
 def _found(
-    settings: Settings, evidence: Evidence, tasks: Sequence[Task], objective: Objective
+    settings: Settings,
+    evidence: Evidence,
+    task: Task,
+    objective: Objective,
+    score_scale: ScoreScale,
 ) -> Found:
     if settings.strategy == "grid":
-        return grid(evidence, tasks, objective, grid_points(settings.grid))
+        return grid(evidence, task, objective, grid_points(settings.grid))
     if settings.strategy == "exact":
-        return exact(evidence, tasks, objective)
-    if settings.score_scale == "probability" and _recorded_scale(settings, evidence) == "real":
+        return exact(evidence, task, objective)
+    if settings.score_scale == "probability" and score_scale == "real":
         lowest, highest = evidence.extent
         raise InputError(
             f"strategy='pooled' expects probabilities, but y_score ranges from {lowest} "
             f"to {highest}; for logits or margins pass score_scale='real'"
         )
-    return pooled(evidence, tasks, objective, settings.score_scale)
+    return pooled(evidence, task, objective, settings.score_scale)
 
 
 def _recorded_scale(settings: Settings, evidence: Evidence) -> ScoreScale:
@@ -119,14 +112,18 @@ def _recorded_scale(settings: Settings, evidence: Evidence) -> ScoreScale:
     return "probability" if settings.score_scale == "probability" and within else "real"
 
 
-def _raise_infeasible(
-    status: Sequence[Status], choices: Sequence[Choice], names: tuple[str, ...] | None
-) -> None:
+def _status(n_positives: int, feasible: bool) -> Status:  # noqa: FBT001
+    if not n_positives:
+        return "no_positives"
+    return "ok" if feasible else "infeasible"
+
+
+def _missed(status: Sequence[Status], choices: Choices, names: tuple[str, ...] | None) -> str:
+    tp, fp, fn, _ = choices.counts
     missed = [
-        f"{names[c] if names else f'class {c}'} (closest: threshold {choices[c].threshold:.4g}, "
-        f"tp={choices[c].counts.tp:g}, fp={choices[c].counts.fp:g}, fn={choices[c].counts.fn:g})"
+        f"{names[c] if names else f'class {c}'} (closest: threshold {choices.threshold[c]:.4g}, "
+        f"tp={tp[c]:g}, fp={fp[c]:g}, fn={fn[c]:g})"
         for c in range(len(status))
         if status[c] == "infeasible"
     ]
-    if missed:
-        raise InfeasibleError(f"no threshold satisfies the constraints of {'; '.join(missed)}")
+    return f"no threshold satisfies the constraints of {'; '.join(missed)}"

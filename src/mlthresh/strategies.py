@@ -1,105 +1,169 @@
-"""The strategies: how the classes of a data set are searched, alone or together.
-
-Each yields, class by class, the sorted scores and the choice made on them.
-"""
+"""The strategies: how the classes of a data set are searched, alone or together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh.constraints import Constraints
-from mlthresh.counts import SortedClass
+from mlthresh._arrays import FloatArray
+from mlthresh.constraints import Task, Window
+from mlthresh.counts import Counts, SortedClass
+from mlthresh.cuts import Choices
 from mlthresh.evidence import Evidence
 from mlthresh.exceptions import InputError
 from mlthresh.objectives import Objective
 from mlthresh.pooling import pooled_targets
 from mlthresh.pruning import is_proven
-from mlthresh.search import Choice, Window, search_exact, search_grid, search_nearest
+from mlthresh.search import search_exact, search_nearest, search_points
 from mlthresh.threshold_set import ScoreScale
 
-__all__ = ["Found", "Task", "exact", "grid", "never", "pooled"]
-
-Found: TypeAlias = Iterator[tuple[SortedClass, Choice]]
+__all__ = ["Found", "exact", "grid", "pooled"]
 
 
-class Task(NamedTuple):
-    """What the threshold of one class may be.
+class Found(NamedTuple):
+    """What was chosen for each class.
 
-    `window` is what a promise on unseen data leaves of `allowed`, the bounds that were asked for.
+    `support` is its number of positives; `totals`, of shape (2, n_classes), holds the weight of
+    its positives and of its negatives.
     """
 
-    allowed: Window
-    window: Window
-    constraints: Constraints
+    support: npt.NDArray[np.int64]
+    totals: npt.NDArray[np.float64]
+    choices: Choices
+
+    @classmethod
+    def nothing(cls, n_classes: int, dtype: np.dtype[Any]) -> Found:
+        """Return room for every class."""
+        value, *counts = np.zeros((5, n_classes))
+        choices = Choices(
+            np.empty(n_classes, dtype), value, Counts(*counts), np.zeros(n_classes, dtype=bool)
+        )
+        return cls(np.zeros(n_classes, dtype=np.int64), np.zeros((2, n_classes)), choices)
+
+    def supported(
+        self, columns: slice, classes: Sequence[SortedClass]
+    ) -> tuple[npt.NDArray[np.intp], list[SortedClass]]:
+        """Note how large these classes are, and return those that have a positive."""
+        self.support[columns] = [one_class.n_positives for one_class in classes]
+        self.totals[:, columns] = np.array([one_class.total for one_class in classes]).T
+        some = np.flatnonzero(self.support[columns])
+        return columns.start + some, [classes[i] for i in some.tolist()]
+
+    def settled(self, task: Task, objective: Objective, *, borrowed: bool = False) -> Found:
+        """Let the classes that nothing suits, or that have no positive, be never positive.
+
+        With `borrowed`, classes without a positive keep what was chosen.
+        """
+        feasible = self.choices.feasible & task.window.holds
+        has_positive = self.support > 0
+        lost = has_positive & ~feasible if task.give_up else np.zeros_like(feasible)
+        if not borrowed:
+            lost |= ~has_positive
+        if lost.any():
+            positives, negatives = self.totals[:, lost]
+            counts = Counts(0 * positives, 0 * negatives, positives, negatives)
+            infinity = np.full(len(positives), np.inf)
+            never = Choices(infinity, objective(*counts), counts, feasible[lost])
+            self.choices.put(lost, never)
+        return self._replace(choices=self.choices._replace(feasible=feasible))
 
 
-def never(one_class: SortedClass, task: Task, objective: Objective) -> Choice:
-    """Return the threshold infinity."""
-    infinity = np.array([np.inf], dtype=task.window.highest.dtype)
-    return search_grid(one_class, infinity, objective, task.constraints)
+def exact(data: Evidence, task: Task, objective: Objective) -> Found:
+    """Search every cut of each class alone, large unweighted data in part where that suffices."""
+    found = Found.nothing(data.n_classes, data.dtype)
+    proven = _search_parts(data, task, objective, found)
+    for columns in data.batches:
+        if not proven[columns].all():
+            some, classes = found.supported(columns, data.sorted_classes(columns))
+            if classes:
+                found.choices.put(some, search_exact(classes, task.of(some), objective))
+    return found.settled(task, objective)
 
 
-def exact(data: Evidence, tasks: Sequence[Task], objective: Objective) -> Found:
-    """Search every cut of each class alone, large data in part where that suffices."""
-    parts = data.promising_parts(objective, [task.constraints for task in tasks])
-    for c, (task, part) in enumerate(zip(tasks, parts, strict=True)):
+def _search_parts(
+    data: Evidence, task: Task, objective: Objective, found: Found
+) -> npt.NDArray[np.bool_]:
+    """Fill in the classes of which a part proves enough, and tell which these are."""
+    proven = np.zeros(data.n_classes, dtype=bool)
+    for c, part in enumerate(data.promising_parts(objective, task.constraints)):
         if part is not None:
-            choice = search_exact(part, task.window, objective, task.constraints)
-            if is_proven(part, choice, objective):
-                yield part, choice
-                continue
-        whole = data.sorted_class(c)
-        if whole.n_positives == 0:
-            yield whole, never(whole, task, objective)
-        else:
-            yield whole, search_exact(whole, task.window, objective, task.constraints)
+            columns = slice(c, c + 1)
+            choices = search_exact([part], task.of(columns), objective)
+            proven[c] = choices.feasible[0] and is_proven(
+                part, choices.threshold[0], choices.value[0], objective
+            )
+            if proven[c]:
+                found.supported(columns, [part])
+                found.choices.put(columns, choices)
+    return proven
 
 
 def grid(
-    data: Evidence, tasks: Sequence[Task], objective: Objective, points: npt.NDArray[np.float64]
+    data: Evidence, task: Task, objective: Objective, points: npt.NDArray[np.float64]
 ) -> Found:
     """Try the same points for each class alone."""
-    for c, task in enumerate(tasks):
-        one_class = data.sorted_class(c)
-        if one_class.n_positives == 0:
-            yield one_class, never(one_class, task, objective)
-            continue
-        allowed = data.grid_points(points, task.allowed)
-        if len(allowed) == 0:
-            raise InputError(
-                f"no grid point lies in [{task.allowed.lowest}, {task.allowed.highest}]"
-            )
-        promised = task.window.inside(allowed)
-        if len(promised):
-            yield one_class, search_grid(one_class, promised, objective, task.constraints)
-        else:  # the lowest comes closest
-            choice = search_grid(one_class, allowed[:1], objective, task.constraints)
-            yield one_class, choice._replace(feasible=False)
+    found = Found.nothing(data.n_classes, data.dtype)
+    for columns in data.batches:
+        some, classes = found.supported(columns, data.sorted_classes(columns))
+        if classes:
+            promised, each = zip(*(_grid_points(data, points, task, c) for c in some), strict=True)
+            choices = search_points(classes, each, task.of(some), objective)
+            choices.feasible[...] &= promised
+            found.choices.put(some, choices)
+    return found.settled(task, objective)
 
 
-def pooled(
-    data: Evidence, tasks: Sequence[Task], objective: Objective, score_scale: ScoreScale
-) -> Found:
+def _grid_points(
+    data: Evidence, points: npt.NDArray[np.float64], task: Task, c: int
+) -> tuple[bool, FloatArray]:
+    """Return the points that a class may take, and whether its promise holds there."""
+    allowed = data.grid_points(points, task.allowed.of(c))
+    if len(allowed) == 0:
+        lowest, highest = task.allowed.lowest[c], task.allowed.highest[c]
+        raise InputError(f"no grid point lies in [{lowest}, {highest}]")
+    promised = task.window.of(c).inside(allowed)
+    # Where nothing is promised, the lowest point comes closest.
+    return (True, promised) if len(promised) else (False, allowed[:1])
+
+
+def pooled(data: Evidence, task: Task, objective: Objective, score_scale: ScoreScale) -> Found:
     """Take the cut nearest to where a model of all classes together expects the best."""
-    classes = [data.sorted_class(c) for c in range(len(tasks))]
+    n_classes = data.n_classes
+    found = Found.nothing(n_classes, data.dtype)
+    everything = slice(0, n_classes)
+    classes = data.sorted_classes(everything)
+    some, supported = found.supported(everything, classes)
     # Nothing is promised for a class without positives, so its window is all that is allowed.
-    windows = [
-        task.window if one_class.n_positives else task.allowed
-        for one_class, task in zip(classes, tasks, strict=True)
+    has_positive = found.support > 0
+    ends = zip(task.window, task.allowed, strict=True)
+    task = task._replace(window=Window(*(np.where(has_positive, *end) for end in ends)))
+    each_task = [task.of(c) for c in range(n_classes)]
+    expected_best = pooled_targets(
+        classes,
+        [one.window for one in each_task],
+        objective,
+        [one.constraints for one in each_task],
+        score_scale,
+    )
+    usable = [
+        one_class.usable(target)
+        for one_class, target in zip(classes, expected_best, strict=True)
+        if target is not None
     ]
-    constraints = [task.constraints for task in tasks]
-    targets = pooled_targets(classes, windows, objective, constraints, score_scale)
-    for one_class, task, window, target in zip(classes, tasks, windows, targets, strict=True):
-        constraint = task.constraints
-        if target is None:  # no class has a positive
-            yield one_class, never(one_class, task, objective)
-            continue
-        if one_class.n_positives == 0:  # neither recall nor precision can be looked at
-            constraint = replace(constraint, min_recall=None, min_precision=None)
-        target = one_class.usable(target)
-        yield one_class, search_nearest(one_class, window, target, objective, constraint)
+    if not usable:  # no class has a positive
+        return found.settled(task, objective)
+    targets = np.array(usable, dtype=data.dtype)
+    found.choices.put(some, search_nearest(supported, targets[some], task.of(some), objective))
+    others = np.flatnonzero(~has_positive)
+    if len(others):  # neither recall nor precision can be looked at
+        free = replace(task.constraints, min_recall=None, min_precision=None)
+        of_others = task._replace(constraints=free).of(others)
+        choices = search_nearest(
+            [classes[c] for c in others.tolist()], targets[others], of_others, objective
+        )
+        found.choices.put(others, choices)
+    return found.settled(task, objective, borrowed=True)

@@ -1,0 +1,126 @@
+"""Candidate thresholds of several classes in one table.
+
+The classes lie one after another in flat arrays, so that a search over few samples of many
+classes takes few array operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mlthresh._arrays import FloatArray
+from mlthresh.constraints import Constraints, Window
+from mlthresh.counts import CountArray, Counts, SortedClass
+from mlthresh.objectives import Objective
+
+__all__ = ["Choices", "Cuts"]
+
+Index = npt.NDArray[np.intp]
+
+
+class Choices(NamedTuple):
+    """A threshold a class, what it reaches, and whether it satisfies the constraints."""
+
+    threshold: FloatArray
+    value: CountArray
+    counts: Counts
+    feasible: npt.NDArray[np.bool_]
+
+    def put(self, classes: Any, others: Choices) -> None:
+        """Overwrite the choices of these classes."""
+        self.threshold[classes] = others.threshold
+        self.value[classes] = others.value
+        self.feasible[classes] = others.feasible
+        for mine, other in zip(self.counts, others.counts, strict=True):
+            mine[classes] = other
+
+
+class Cuts:
+    """Thresholds to choose from, ascending within each class, and their counts.
+
+    Parameters
+    ----------
+    classes : sequence of SortedClass
+    thresholds : sequence of n_classes arrays
+        At least one a class. Equal ones may stay: of equal cuts the first is chosen.
+    """
+
+    def __init__(self, classes: Sequence[SortedClass], thresholds: Sequence[FloatArray]) -> None:
+        self._classes = classes
+        self._ranks = [
+            one_class.ranks(cuts) for one_class, cuts in zip(classes, thresholds, strict=True)
+        ]
+        size = np.array([len(cuts) for cuts in thresholds])
+        self._start = np.cumsum(size) - size
+        self._class = np.repeat(np.arange(len(classes)), size)
+        self.threshold = np.concatenate(thresholds)
+        called = zip(
+            *(c.called(*rank) for c, rank in zip(classes, self._ranks, strict=True)), strict=True
+        )
+        tp, fp = (np.concatenate(each).astype(np.float64) for each in called)
+        positives, negatives = np.array([one_class.total for one_class in classes]).T[
+            :, self._class
+        ]
+        self.counts = Counts(tp, fp, positives - tp, negatives - fp)
+
+    @classmethod
+    def inside(
+        cls, classes: Sequence[SortedClass], scores: Sequence[FloatArray], window: Window
+    ) -> Cuts:
+        """Take the cuts at those of the scores that are allowed, and at the highest threshold."""
+        thresholds = []
+        for c, (one_class, ascending) in enumerate(zip(classes, scores, strict=True)):
+            start = ascending.searchsorted(max(window.lowest[c], one_class.floor))
+            stop = ascending.searchsorted(window.highest[c])
+            cuts = (ascending[start : max(start, stop)], window.highest[c : c + 1])
+            thresholds.append(np.concatenate(cuts))
+        return cls(classes, thresholds)
+
+    def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:
+        """Return for each class the best feasible cut, the first of equals, or the closest."""
+        value = objective(*self.counts)
+        shortfalls = constraints.of(self._class).shortfalls(self.counts)
+        feasible = np.all(shortfalls <= 0, axis=0)
+        index = self._first_best(value, feasible)
+        for c in np.flatnonzero(index < 0):
+            one_class = np.flatnonzero(self._class == c)
+            index[c] = one_class[_closest(shortfalls[:, one_class], value[one_class])]
+        counts = Counts(*(count[index] for count in self.counts))
+        return index, Choices(self.threshold[index], value[index], counts, feasible[index])
+
+    def midway(self, index: Index, lowest: FloatArray) -> FloatArray:
+        """Return the middle of the gap below each cut: the same decisions, with room around."""
+        upper = self.threshold[index]
+        within = (index - self._start).tolist()
+        lower = np.array(
+            [
+                one_class.score_below(positive_rank[i], negative_rank[i])
+                for one_class, (positive_rank, negative_rank), i in zip(
+                    self._classes, self._ranks, within, strict=True
+                )
+            ]
+        )
+        gap = np.isfinite(lower) & np.isfinite(upper)
+        middle = np.where(gap, lower, upper) / 2 + upper / 2
+        middle = np.array([c.usable(m) for c, m in zip(self._classes, middle, strict=True)])
+        # Neighbouring floats have no number between them.
+        return np.where(gap & (middle > lower), np.maximum(middle, lowest), upper)
+
+    def _first_best(self, value: CountArray, among: npt.NDArray[np.bool_]) -> Index:
+        """Return the first of the best cuts of each class, or -1 where none is among them."""
+        top = np.maximum.reduceat(np.where(among, value, -np.inf), self._start)
+        best = np.flatnonzero(among & (value == top[self._class]))
+        index = np.full(len(self._start), -1)
+        # Assigned in reverse order, the first of a class stays.
+        index[self._class[best[::-1]]] = best[::-1]
+        return index
+
+
+def _closest(shortfalls: CountArray, value: CountArray) -> int:
+    """Return the smallest largest shortfall; of equals, recall's, then the best value."""
+    keys = (-value, shortfalls[0], shortfalls.max(axis=0))
+    return int(np.lexsort(keys)[0])

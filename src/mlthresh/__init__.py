@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from mlthresh.deploy import ThresholdedModel as ThresholdedModel
     from mlthresh.deploy import load_model as load_model
     from mlthresh.deploy import save_model as save_model
+    from mlthresh.estimators import (
+        MultilabelThresholdClassifier as MultilabelThresholdClassifier,
+    )
     from mlthresh.exceptions import FileFormatError as FileFormatError
     from mlthresh.exceptions import InfeasibleError as InfeasibleError
     from mlthresh.exceptions import InputError as InputError
@@ -74,6 +77,7 @@ _MODULE_OF = {
     "MlthreshError": "exceptions",
     "MlthreshWarning": "exceptions",
     "MultilabelReport": "report",
+    "MultilabelThresholdClassifier": "estimators",
     "Objective": "objectives",
     "ParamGroupTable": "param_group_table",
     "RarestClassSampler": "samplers",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlthresh._imbalance_report import ImbalanceReport as ImbalanceReport
+    from mlthresh.accumulator import ThresholdAccumulator as ThresholdAccumulator
     from mlthresh.certify import positives_needed as positives_needed
     from mlthresh.class_counts import ClassCounts as ClassCounts
     from mlthresh.class_counts import count_classes as count_classes
@@ -82,6 +83,7 @@ _MODULE_OF = {
     "ParamGroupTable": "param_group_table",
     "RarestClassSampler": "samplers",
     "SearchOptions": "options",
+    "ThresholdAccumulator": "accumulator",
     "ThresholdSearch": "thresholds",
     "ThresholdSet": "threshold_set",
     "ThresholdedModel": "deploy",

@@ -22,9 +22,11 @@ __all__ = [
     "as_sample_weight",
     "as_scores",
     "convert_like",
+    "entry_name",
     "is_tensor",
     "matched_class_names",
     "per_class",
+    "row_blocks",
     "to_numpy",
     "weights_like",
 ]
@@ -90,7 +92,8 @@ def weights_like(weights: npt.NDArray[np.float64], labels: Any) -> Any:
     return torch.as_tensor(weights, dtype=dtype, device=labels.device)
 
 
-def _row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Return slices of rows that are quick to work on, one after another."""
     step = max(1, _BLOCK_ELEMENTS // max(1, n_columns))
     return (slice(start, start + step) for start in range(0, n_rows, step))
 
@@ -116,7 +119,8 @@ def _as_matrix(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...]
     return array, columns
 
 
-def _where(name: str, row: int, column: int, columns: tuple[str, ...] | None) -> str:
+def entry_name(name: str, row: int, column: int, columns: tuple[str, ...] | None) -> str:
+    """Return how a message names one entry of an argument."""
     label = f" ({columns[column]!r})" if columns else ""
     return f"{name}[{row}, {column}]{label}"
 
@@ -129,7 +133,7 @@ def as_labels(labels: Any, name: str = "labels") -> tuple[npt.NDArray[Any], tupl
     array, columns = _as_matrix(labels, name)
     if array.dtype == bool:
         return array, columns
-    for rows in _row_blocks(*array.shape):
+    for rows in row_blocks(*array.shape):
         block = array[rows]
         bad = (block != 0) & (block != 1)
         if not bad.any():
@@ -139,7 +143,7 @@ def as_labels(labels: Any, name: str = "labels") -> tuple[npt.NDArray[Any], tupl
         if bad.any():
             row, column = (int(i) for i in np.argwhere(bad)[0])
             raise InputError(
-                f"{_where(name, rows.start + row, column, columns)} is {block[row, column]}; "
+                f"{entry_name(name, rows.start + row, column, columns)} is {block[row, column]}; "
                 "a label is 0, 1 or NaN (missing)"
             )
     return array, columns
@@ -154,21 +158,24 @@ def as_scores(
         array = array.astype(np.float64)
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, but the labels have shape {shape}")
-    for rows in _row_blocks(*array.shape):
+    for rows in row_blocks(*array.shape):
         block = array[rows]
         if not np.isfinite(block).all():
             row, column = (int(i) for i in np.argwhere(~np.isfinite(block))[0])
             raise InputError(
-                f"{_where(name, rows.start + row, column, columns)} is {block[row, column]}; "
+                f"{entry_name(name, rows.start + row, column, columns)} is {block[row, column]}; "
                 "scores must be finite"
             )
     return array, columns
 
 
 def as_sample_weight(
-    sample_weight: Any, n_samples: int, name: str = "sample_weight"
+    sample_weight: Any, n_samples: int, name: str = "sample_weight", *, may_be_zero: bool = False
 ) -> npt.NDArray[np.float64] | None:
-    """Return non-negative finite weights of shape (n_samples,), or None for equal weights."""
+    """Return non-negative finite weights of shape (n_samples,), or None for equal weights.
+
+    All of them may be zero only where other rows can follow.
+    """
     if sample_weight is None:
         return None
     weight = np.asarray(to_numpy(sample_weight, name)[0], dtype=np.float64)
@@ -178,7 +185,7 @@ def as_sample_weight(
     if bad.any():
         row = int(np.argmax(bad))
         raise InputError(f"{name}[{row}] is {weight[row]}; weights are finite and not negative")
-    if n_samples and not weight.any():
+    if n_samples and not may_be_zero and not weight.any():
         raise InputError(f"{name} is zero in every row; some row must count")
     return weight
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import _row_blocks, as_labels
+from mlthresh._arrays import as_labels, row_blocks
 from mlthresh.exceptions import InputError
 
 __all__ = ["ClassCounts", "Int64Array", "count_classes", "count_labels", "labels_with_rows"]
@@ -64,7 +64,7 @@ def count_labels(array: npt.NDArray[Any]) -> ClassCounts:
     """Count the known and the positive labels of a checked matrix."""
     n_samples = np.full(array.shape[1], len(array), dtype=np.int64)
     n_positive = np.zeros(array.shape[1], dtype=np.int64)
-    for rows in _row_blocks(*array.shape):
+    for rows in row_blocks(*array.shape):
         block = array[rows]
         n_positive += np.count_nonzero(block == 1, axis=0)
         if array.dtype.kind == "f":

@@ -33,7 +33,7 @@ class Evidence(Protocol):
         """The scores' data type, in which thresholds are compared."""
 
     @property
-    def extent(self) -> tuple[np.floating[Any], np.floating[Any]]:
+    def extent(self) -> tuple[float | np.floating[Any], float | np.floating[Any]]:
         """Two numbers that no score lies below or above."""
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import _row_blocks, matched_class_names
+from mlthresh._arrays import matched_class_names, row_blocks
 from mlthresh._imbalance_report import ImbalanceReport
 from mlthresh._intervals import Float64Array, rate
 from mlthresh.class_counts import count_labels, labels_with_rows
@@ -164,7 +164,7 @@ class _RowFigures:
         together = np.zeros((n_classes, n_classes))
         and_missing = np.zeros((n_classes, n_classes))
         packed = []
-        for rows in _row_blocks(n_samples, n_classes):
+        for rows in row_blocks(n_samples, n_classes):
             positive = array[rows] == 1
             missing = np.isnan(array[rows]) if may_miss else np.zeros_like(positive)
             shown = positive.astype(np.float64)

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import _row_blocks, weights_like
+from mlthresh._arrays import row_blocks, weights_like
 from mlthresh._scalars import as_number
 from mlthresh.class_counts import count_labels, labels_with_rows
 from mlthresh.exceptions import InputError
@@ -118,7 +118,7 @@ def _rarest_group(
     group = np.full(len(array), no_class, dtype=np.min_scalar_type(no_class))
     if rare_first.size == 0:
         return group
-    for rows in _row_blocks(*array.shape):
+    for rows in row_blocks(*array.shape):
         shown = array[rows][:, rare_first] == 1
         first = shown.argmax(axis=1)
         np.copyto(group[rows], group_of_class[first], casting="unsafe", where=shown.any(axis=1))

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,7 +11,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_model, build_network
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "convnext_small", "convnext_base"])
@@ -148,3 +150,68 @@ def test_imagenet_weights_keep_the_backbone(monkeypatch: pytest.MonkeyPatch) -> 
 def test_unknown_architecture() -> None:
     with pytest.raises(RecipeError, match="unknown architecture 'resnet50'; there are convnext_"):
         build_model("resnet50", 3)
+
+
+# -- factories
+
+
+@pytest.fixture
+def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of factories on the import path."""
+    (tmp_path / "own_networks.py").write_text(
+        """
+from torch import nn
+
+def small(n_classes, pretrained):
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.AdaptiveAvgPool2d(1))
+    model = nn.Sequential()
+    model.body = body
+    model.head = nn.Sequential(nn.Flatten(), nn.Linear(4, n_classes))
+    if pretrained:
+        nn.init.ones_(body[0].weight)
+    return model, "head"
+
+def misnamed(n_classes, pretrained):
+    return small(n_classes, pretrained)[0], "classifier"
+
+def bare(n_classes, pretrained):
+    return small(n_classes, pretrained)[0]
+
+def broken(n_classes, pretrained):
+    raise KeyError("weights")
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_networks", raising=False)
+
+
+@pytest.mark.usefixtures("factories")
+def test_a_factory_s_network(tmp_path: Path) -> None:
+    model, head = build_network("own_networks:small", 5, seed=1)
+    assert head == "head"
+    assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
+    again, _ = build_network("own_networks:small", 5, seed=1)
+    torch.testing.assert_close(model.state_dict(), again.state_dict())
+    pretrained = build_model("own_networks:small", 5, "imagenet")
+    assert bool((pretrained.state_dict()["body.0.weight"] == 1).all())
+    path = tmp_path / "weights.safetensors"
+    save_file(pretrained.state_dict(), path)
+    fewer = build_model("own_networks:small", 2, str(path)).state_dict()
+    assert bool((fewer["body.0.weight"] == 1).all())
+    assert fewer["head.1.weight"].shape == (2, 4)
+
+
+@pytest.mark.usefixtures("factories")
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        ("own_networks:misnamed", "calls its head 'classifier', but its modules are body, head"),
+        ("own_networks:bare", "must return a module and the name of its head, got Sequential"),
+        ("own_networks:broken", "failed with n_classes=3, pretrained=False: KeyError: 'weights'"),
+        ("own_networks:absent", "cannot import the factory own_networks:absent"),
+        ("nowhere_at_all:small", "cannot import the factory nowhere_at_all:small"),
+    ],
+)
+def test_factories_that_do_not_work(factory: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        build_network(factory, 3)

@@ -9,6 +9,7 @@ from typing import Literal
 from examples.rfmid.settings.checks import require, require_choices, require_range
 
 __all__ = [
+    "ARCHITECTURES",
     "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
@@ -17,20 +18,27 @@ __all__ = [
     "TrainingConfig",
 ]
 
+ARCHITECTURES = ("convnext_tiny", "convnext_small", "convnext_base", "convnext_demo")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
     """The network and where its weights start."""
 
-    architecture: Literal["convnext_tiny", "convnext_small", "convnext_base", "convnext_demo"] = (
-        "convnext_tiny"
-    )
-    """A ConvNeXt of torchvision; convnext_demo has 32-64-128-256 channels, for CPUs."""
+    architecture: str = "convnext_tiny"
+    """convnext_tiny, convnext_small or convnext_base (torchvision's); convnext_demo, with
+    32-64-128-256 channels, for CPUs; or a factory package.module:function(n_classes, pretrained)
+    that returns a module and the name of its head."""
     weights: str = "imagenet"
-    """imagenet (torchvision's IMAGENET1K_V1, downloaded), none, or a .pth or .safetensors file."""
+    """imagenet (torchvision's IMAGENET1K_V1, downloaded; of a factory, what it calls pretrained),
+    none, or a .pth or .safetensors file."""
 
     def __post_init__(self) -> None:
-        require_choices(self)
+        require(
+            ":" in self.architecture or self.architecture in ARCHITECTURES,
+            f"architecture must be one of {', '.join(ARCHITECTURES)} or a factory "
+            f"package.module:function, got {self.architecture!r}",
+        )
         require(bool(self.weights), "weights must be imagenet, none or a file, got an empty text")
         require(
             not (self.architecture == "convnext_demo" and self.weights == "imagenet"),

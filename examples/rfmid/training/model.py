@@ -1,24 +1,31 @@
-"""ConvNeXt classifiers, and the weights they start from."""
+"""The network: one of torchvision's ConvNeXts, or whatever a factory returns."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from urllib.error import URLError
 
-import safetensors
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.convnext import CNBlock, CNBlockConfig, ConvNeXt
 
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.training.initial_weights import load_backbone, read_weights
 
-__all__ = ["build_model"]
+__all__ = ["Network", "build_model", "build_network"]
+
+
+class Network(NamedTuple):
+    """A network and the dotted name of its head, the submodule that ends in the logits."""
+
+    model: nn.Module
+    head: str
 
 
 class _Architecture(NamedTuple):
@@ -43,59 +50,77 @@ _ARCHITECTURES = MappingProxyType(
         "convnext_demo": _Architecture((32, 64, 128, 256), (1, 1, 3, 1), 0.0, None),
     }
 )
-_LAST_LAYER = "classifier.2."
 
 
-def build_model(
+def build_network(
     architecture: str, n_classes: int, weights: str = "none", *, seed: int = 0
-) -> ConvNeXt:
-    """Return a ConvNeXt whose last layer has one logit a class.
+) -> Network:
+    """Return a network whose last layer has one logit a class.
 
     Parameters
     ----------
     architecture : str
-        ``"convnext_tiny"``, ``"convnext_small"``, ``"convnext_base"`` (torchvision's) or
+        ``"convnext_tiny"``, ``"convnext_small"``, ``"convnext_base"`` (torchvision's),
         ``"convnext_demo"`` (32-64-128-256 channels, 1-1-3-1 blocks, batch normalisation between
-        them).
+        them), or a factory ``"package.module:function"``, called as
+        ``function(n_classes, pretrained)``, which returns a module and the name of its head.
     n_classes : int
     weights : str
-        ``"none"``: random; ``"imagenet"``: torchvision's IMAGENET1K_V1, downloaded; else a file
-        with a state dictionary, ``.safetensors`` or PyTorch's. Where the file's last layer is
-        absent or has another size, the random one stays.
+        ``"none"``: random; ``"imagenet"``: torchvision's IMAGENET1K_V1, downloaded, or what the
+        factory calls pretrained; else a file with a state dictionary, ``.safetensors`` or
+        PyTorch's. Where the file's last layer is absent or has another size, the random one stays.
     seed : int
         Of the random weights. The global random state is left as it was.
 
     Raises
     ------
     RecipeError
-        If the architecture is unknown, the weights can't be had, or don't fit.
+        If the architecture is unknown, the weights can't be had or don't fit, or a factory fails
+        or returns something else.
     """
-    if architecture not in _ARCHITECTURES:
+    if ":" not in architecture and architecture not in _ARCHITECTURES:
         raise RecipeError(
-            f"unknown architecture {architecture!r}; there are {', '.join(_ARCHITECTURES)}"
+            f"unknown architecture {architecture!r}; there are {', '.join(_ARCHITECTURES)}, and "
+            "factories, package.module:function"
         )
-    shape = _ARCHITECTURES[architecture]
-    state = _read_weights(architecture, weights)
+    state = None if weights in ("none", "imagenet") else read_weights(Path(weights))
+    if ":" not in architecture and weights == "imagenet":
+        state = _imagenet(architecture)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        if ":" in architecture:
+            network = _made_by(architecture, n_classes, pretrained=weights == "imagenet")
+        else:
+            network = Network(_convnext(_ARCHITECTURES[architecture], n_classes), "classifier")
+    if state is not None:
+        load_backbone(network.model, network.head, state, weights)
+    return network
+
+
+def build_model(
+    architecture: str, n_classes: int, weights: str = "none", *, seed: int = 0
+) -> nn.Module:
+    """Return the module of `build_network` alone."""
+    return build_network(architecture, n_classes, weights, seed=seed).model
+
+
+def _convnext(shape: _Architecture, n_classes: int) -> ConvNeXt:
     settings = [
         CNBlockConfig(channels, following, blocks)
         for channels, following, blocks in zip(
             shape.channels, (*shape.channels[1:], None), shape.blocks, strict=True
         )
     ]
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        model = ConvNeXt(
-            settings,
-            stochastic_depth_prob=shape.stochastic_depth,
-            num_classes=n_classes,
-            # One eye looks much like another. Layer normalisation keeps what they share, and a
-            # random network takes long to see past it; batch normalisation removes it.
-            norm_layer=nn.BatchNorm2d if shape.imagenet is None else None,
-        )
-        if shape.imagenet is None:
-            _start_wide_awake(model)
-    if state is not None:
-        _load(model, state, weights)
+    model = ConvNeXt(
+        settings,
+        stochastic_depth_prob=shape.stochastic_depth,
+        num_classes=n_classes,
+        # One eye looks much like another. Layer normalisation keeps what they share, and a
+        # random network takes long to see past it; batch normalisation removes it.
+        norm_layer=nn.BatchNorm2d if shape.imagenet is None else None,
+    )
+    if shape.imagenet is None:
+        _start_wide_awake(model)
     return model
 
 
@@ -109,11 +134,7 @@ def _start_wide_awake(model: ConvNeXt) -> None:
             nn.init.ones_(module.layer_scale)
 
 
-def _read_weights(architecture: str, weights: str) -> Mapping[str, Tensor] | None:
-    if weights == "none":
-        return None
-    if weights != "imagenet":
-        return _read_file(Path(weights))
+def _imagenet(architecture: str) -> Mapping[str, Tensor]:
     imagenet = _ARCHITECTURES[architecture].imagenet
     if imagenet is None:
         raise RecipeError(f"{architecture} has no ImageNet weights; pass --weights none or a file")
@@ -128,60 +149,37 @@ def _read_weights(architecture: str, weights: str) -> Mapping[str, Tensor] | Non
     return state
 
 
-def _read_file(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise RecipeError(f"weights must be imagenet, none or a file; {path} doesn't exist")
+def _made_by(factory: str, n_classes: int, *, pretrained: bool) -> Network:
+    """Call a factory, and check what it returns before anything is trained."""
     try:
-        if path.suffix == ".safetensors":
-            state: Any = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        OSError,
-        ValueError,
-        safetensors.SafetensorError,
-    ) as error:
-        # PyTorch goes on to advise loading without its safeguard, which runs what a file contains.
-        reason = str(error).partition("\n")[0].partition(". ")[0]
+        made = _function(factory)(n_classes, pretrained)
+    except RecipeError:
+        raise
+    except Exception as error:
         raise RecipeError(
-            f"cannot read weights from {path}: {reason}; expected a .safetensors file, or a state "
-            "dictionary saved by torch.save"
+            f"the factory {factory} failed with n_classes={n_classes}, pretrained={pretrained}: "
+            f"{type(error).__name__}: {error}"
         ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
-        raise RecipeError(f"{path} holds no state dictionary (parameter name: tensor)")
-    return state
-
-
-def _load(model: ConvNeXt, state: Mapping[str, Tensor], source: str) -> None:
-    """Copy a state dictionary into the model, but for a last layer of another size."""
-    own = model.state_dict()
-    last_layer = {name for name in own if name.startswith(_LAST_LAYER)}
-    fits = all(name in state and state[name].shape == own[name].shape for name in last_layer)
-    skipped = set() if fits else last_layer
-    missing = sorted(set(own) - set(state) - skipped)
-    unexpected = sorted(set(state) - set(own))
-    mismatched = sorted(
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in set(own) & set(state) - skipped
-        if state[name].shape != own[name].shape
-    )
-    faults = [
-        f"{what}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
-        for what, names in (
-            ("missing", missing),
-            ("unexpected", unexpected),
-            ("of another shape", mismatched),
+    if not isinstance(made, tuple) or len(made) != 2 or not isinstance(made[0], nn.Module):
+        raise RecipeError(
+            f"the factory {factory} must return a module and the name of its head, got {made!r:.80}"
         )
-        if names
-    ]
-    if faults:
-        raise RecipeError(f"the weights {source} don't fit the model: {'; '.join(faults)}")
-    if skipped:
-        n_classes = len(own[f"{_LAST_LAYER}bias"])
-        print(f"weights {source}: the last layer is new, for {n_classes} classes")
-    model.load_state_dict({**own, **{k: v for k, v in state.items() if k not in skipped}})
+    model, head = made
+    names = {name for name, _ in model.named_modules() if name}
+    if head not in names:
+        children = ", ".join(name for name, _ in model.named_children())
+        raise RecipeError(
+            f"the factory {factory} calls its head {head!r}, but its modules are {children}"
+        )
+    return Network(model, head)
+
+
+def _function(factory: str) -> Callable[[int, bool], Any]:
+    module, _, name = factory.partition(":")
+    if str(Path.cwd()) not in sys.path:  # so that a factory may lie where one works
+        sys.path.append(str(Path.cwd()))
+    try:
+        function: Callable[[int, bool], Any] = getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RecipeError(f"cannot import the factory {factory}: {error}") from error
+    return function

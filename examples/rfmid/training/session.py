@@ -19,7 +19,7 @@ from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config
 from examples.rfmid.training.device import default_workers
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_network
 from mlthresh import (
     FocalLossWithPosWeight,
     FocalPosterior,
@@ -76,13 +76,14 @@ def build_session(
         name: ImageSource(split.paths, preprocessing, cached=cached, threads=threads)
         for name, split in data.splits.items()
     }
-    model = build_model(
+    network = build_network(
         config.model.architecture,
         len(data.class_names),
         config.model.weights if pretrained else "none",
         seed=key(config.training.seed),
-    ).to(device)
-    optimizer = _optimizer(config, model)
+    )
+    model = network.model.to(device)
+    optimizer = _optimizer(config, model, network.head)
     sampler = EpochSampler(
         data.train.labels, by_rarest_class=config.training.sampler, seed=config.training.seed
     )
@@ -134,11 +135,11 @@ def _posterior(criterion: FocalLossWithPosWeight) -> FocalPosterior:
     return FocalPosterior(criterion.gamma, criterion.alpha, criterion.pos_weight)
 
 
-def _optimizer(config: Config, model: nn.Module) -> Optimizer:
+def _optimizer(config: Config, model: nn.Module, head: str) -> Optimizer:
     groups = discriminative_param_groups(
         model,
         lr=config.optimizer.lr,
-        head="classifier",
+        head=head,
         backbone_scale=config.optimizer.backbone_scale,
         head_scale=config.optimizer.head_scale,
         weight_decay=config.optimizer.weight_decay,

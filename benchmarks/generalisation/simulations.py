@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit, logit, ndtr
 
 from benchmarks.generalisation.trials import Array, Trial
+from mlthresh.counts import Counts
 
 # Training images of RFMiD that show the disease (Pachade et al. 2021), of 1,920:
 # DR, MH, ODC, TSLN, DN, MYA, ARMD, BRVO, ODP, ODE, LS, RS, CSR, CRS, CRVO, RPEC.
@@ -64,13 +67,32 @@ SCORE_MODELS = {
 }
 
 
+class Simulated(NamedTuple):
+    """A validation set, and the population that it comes from."""
+
+    y_true: npt.NDArray[np.integer]
+    y_score: Array
+    population: Callable[[Array], Counts]  # thresholds (..., C) -> shares of the population
+    best_thresholds: Array  # (C,), of the population's F1
+
+
 def trials(model: ScoreModel, n_repetitions: int, seed: int = 0) -> Iterator[Trial]:
     """Yield independent repetitions."""
     for repetition in range(n_repetitions):
-        yield _trial(model, np.random.default_rng([seed, repetition]))
+        drawn = simulate(model, np.random.default_rng([seed, repetition]))
+
+        def held_out_f1(thresholds: Array, drawn: Simulated = drawn) -> Array:
+            return f1(drawn.population(thresholds))
+
+        yield Trial(drawn.y_true, drawn.y_score, held_out_f1, held_out_f1(drawn.best_thresholds))
 
 
-def _trial(model: ScoreModel, rng: np.random.Generator) -> Trial:
+def f1(counts: Counts) -> Array:
+    return 2 * counts.tp / (2 * counts.tp + counts.fp + counts.fn)
+
+
+def simulate(model: ScoreModel, rng: np.random.Generator) -> Simulated:
+    """Draw the classes of a network, and validation rows."""
     n_classes = len(PREVALENCE)
     separability = np.maximum(model.separability + 0.9 * rng.normal(size=n_classes), 0.3)
     slope = model.slope * separability * np.exp(0.15 * rng.normal(size=n_classes))
@@ -84,24 +106,22 @@ def _trial(model: ScoreModel, rng: np.random.Generator) -> Trial:
     spread = np.where(rng.random(size) < model.tail, 3.0, 1.0)
     latent = y_true * shown + spread * rng.normal(size=size)
 
-    f1 = _population_f1(model, separability)
-
-    def held_out_f1(thresholds: Array) -> Array:
+    def population(thresholds: Array) -> Counts:
         with np.errstate(divide="ignore"):
-            return f1((logit(thresholds) - shift) / slope)
+            return _population(model, separability, (logit(thresholds) - shift) / slope)
 
-    return Trial(y_true, expit(shift + slope * latent), held_out_f1, f1(_GRID).max(axis=0))
+    best = f1(_population(model, separability, _GRID)).argmax(axis=0)
+    best_thresholds = expit(shift + slope * _GRID[best, 0])
+    return Simulated(y_true, expit(shift + slope * latent), population, best_thresholds)
 
 
-def _population_f1(model: ScoreModel, separability: Array) -> Callable[[Array], Array]:
-    def above(cut: Array, mean: Array | float) -> Array:
-        """Return the share of the population of that mean whose latent lies above the cut."""
+def _population(model: ScoreModel, separability: Array, cut: Array) -> Counts:
+    """Return the shares of the population at latent cuts."""
+
+    def above(mean: Array | float) -> Array:
+        """Return the share of the samples of that mean whose latent lies above the cut."""
         return (1 - model.tail) * ndtr(mean - cut) + model.tail * ndtr((mean - cut) / 3)
 
-    def f1(cut: Array) -> Array:
-        easy, hard = above(cut, separability), above(cut, separability / 3)
-        hits = PREVALENCE * ((1 - model.hard) * easy + model.hard * hard)
-        alarms = hits + (1 - PREVALENCE) * above(cut, 0.0)
-        return 2 * hits / (alarms + PREVALENCE)
-
-    return f1
+    recall = (1 - model.hard) * above(separability) + model.hard * above(separability / 3)
+    tp, fp = PREVALENCE * recall, (1 - PREVALENCE) * above(0.0)
+    return Counts(tp, fp, PREVALENCE - tp, 1 - PREVALENCE - fp)

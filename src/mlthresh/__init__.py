@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlthresh._imbalance_report import ImbalanceReport as ImbalanceReport
     from mlthresh.accumulator import ThresholdAccumulator as ThresholdAccumulator
+    from mlthresh.bootstrapping import BootstrapResult as BootstrapResult
+    from mlthresh.bootstrapping import bootstrap_thresholds as bootstrap_thresholds
     from mlthresh.certify import positives_needed as positives_needed
     from mlthresh.class_counts import ClassCounts as ClassCounts
     from mlthresh.class_counts import count_classes as count_classes
+    from mlthresh.cross_fitting import CrossFitResult as CrossFitResult
+    from mlthresh.cross_fitting import cross_fit_thresholds as cross_fit_thresholds
     from mlthresh.deploy import ThresholdedModel as ThresholdedModel
     from mlthresh.deploy import load_model as load_model
     from mlthresh.deploy import save_model as save_model
@@ -42,10 +46,6 @@ if TYPE_CHECKING:
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
     from mlthresh.rare_classes import drop_rare_classes as drop_rare_classes
     from mlthresh.report import MultilabelReport as MultilabelReport
-    from mlthresh.resampling import BootstrapResult as BootstrapResult
-    from mlthresh.resampling import CrossFitResult as CrossFitResult
-    from mlthresh.resampling import bootstrap_thresholds as bootstrap_thresholds
-    from mlthresh.resampling import cross_fit_thresholds as cross_fit_thresholds
     from mlthresh.row_weights import rarest_class_weights as rarest_class_weights
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
     from mlthresh.schedules import ratio_cosine_schedule as ratio_cosine_schedule
@@ -65,9 +65,9 @@ __version__ = "0.1.0.dev0"
 
 # The module that defines each public name.
 _MODULE_OF = {
-    "BootstrapResult": "resampling",
+    "BootstrapResult": "bootstrapping",
     "ClassCounts": "class_counts",
-    "CrossFitResult": "resampling",
+    "CrossFitResult": "cross_fitting",
     "FileFormatError": "exceptions",
     "FocalLossWithPosWeight": "losses",
     "FocalPosterior": "posterior",
@@ -88,12 +88,12 @@ _MODULE_OF = {
     "ThresholdSet": "threshold_set",
     "ThresholdedModel": "deploy",
     "VerificationReport": "verify",
-    "bootstrap_thresholds": "resampling",
+    "bootstrap_thresholds": "bootstrapping",
     "clamp_pos_weight": "weights",
     "compute_pos_weight": "weights",
     "cost": "objectives",
     "count_classes": "class_counts",
-    "cross_fit_thresholds": "resampling",
+    "cross_fit_thresholds": "cross_fitting",
     "describe_param_groups": "param_group_table",
     "discriminative_param_groups": "param_groups",
     "drop_rare_classes": "rare_classes",

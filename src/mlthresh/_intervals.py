@@ -34,8 +34,8 @@ def clopper_pearson(
 
     Parameters
     ----------
-    successes, trials : array_like of int
-        0 <= successes <= trials, of one shape.
+    successes, trials : array_like
+        0 <= successes <= trials, of one shape; after a correction they need not be whole.
     confidence : float
         In (0, 1).
 
@@ -60,9 +60,9 @@ def clopper_pearson(
     k = np.asarray(successes, dtype=np.float64)
     n = np.asarray(trials, dtype=np.float64)
     tail = (1.0 - confidence) / 2.0
-    # max() keeps the parameters positive where the end is known to be 0 or 1.
-    lower = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, tail), 0.0)
-    upper = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1.0 - tail), 1.0)
+    # A 1 keeps the parameters positive where the end is known to be 0 or 1.
+    lower = np.where(k > 0, betaincinv(np.where(k > 0, k, 1), n - k + 1, tail), 0.0)
+    upper = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1), 1.0 - tail), 1.0)
     interval: Float64Array = np.stack([lower, upper], axis=-1)
     interval[n == 0] = np.nan
     return interval

@@ -1,4 +1,4 @@
-"""Cross-fitting tells the truth about tuning; the bootstrap tells how far things move."""
+"""Cross-fitting tells the truth about tuning."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 
 from mlthresh import (
     InputError,
-    bootstrap_thresholds,
     cross_fit_thresholds,
     find_optimal_thresholds,
     multilabel_stratified_kfold,
@@ -79,55 +78,9 @@ def test_weights_and_patients_pass_through():
     assert grouped.threshold_set.options["confidence"] == 0.8
 
 
-def test_the_bootstrap_draws_rows_and_keeps_the_thresholds():
-    y_true, y_score = simulated(np.random.default_rng(4))
-    result = bootstrap_thresholds(y_true, y_score, n_resamples=60, rng=0)
-    assert result.thresholds.shape == (60, 3)
-    found = find_optimal_thresholds(y_true, y_score)
-    np.testing.assert_array_equal(result.threshold_set.thresholds, found.thresholds)
-    low, high = result.interval("f1", 0.9).T
-    assert (low <= found.f1).all()
-    assert (found.f1 <= high).all()
-    assert len(np.unique(result.thresholds[:, 0])) > 1
-
-
-def test_intervals_of_figures_at_fixed_thresholds_cover_the_truth():
-    rng = np.random.default_rng(5)
-    population, score = simulated(rng, 50_000, (0.2,))
-    covered, rounds = 0, 40
-    threshold = {"min_threshold": 0.5, "max_threshold": 0.5}  # fixed: nothing is tuned
-    truth = recall_score(population, score >= 0.5)
-    for _ in range(rounds):
-        y_true, y_score = simulated(rng, 150, (0.2,))
-        result = bootstrap_thresholds(y_true, y_score, n_resamples=100, **threshold)
-        low, high = result.interval("recall", 0.9)[0]
-        covered += low <= truth <= high
-    assert covered / rounds > 0.75
-
-
-def test_patients_are_drawn_whole():
-    groups = np.repeat(np.arange(10), 3)
-    y_true = (groups % 2)[:, None].astype(float)
-    y_score = groups[:, None] / 10.0
-    result = bootstrap_thresholds(y_true, y_score, groups=groups, n_resamples=40)
-    # Each patient has three rows with one score, so any resample's recall is a multiple of 1/n.
-    assert result.recall.shape == (40, 1)
-    assert np.isfinite(result.interval("recall")).all()
-
-
-def test_an_undefined_figure_has_no_interval():
-    result = bootstrap_thresholds([[0], [0]], [[0.2], [0.4]], n_resamples=5)
-    assert np.isnan(result.interval("recall")).all()
-    assert np.isinf(result.interval("thresholds")).all()
-
-
 def test_bad_input():
     y_true, y_score = simulated(np.random.default_rng(6), 20)
     with pytest.raises(InputError, match="n_repeats must be"):
         cross_fit_thresholds(y_true, y_score, n_repeats=0)
-    with pytest.raises(InputError, match="n_resamples must be"):
-        bootstrap_thresholds(y_true, y_score, n_resamples=0)
-    with pytest.raises(InputError, match="confidence must be"):
-        bootstrap_thresholds(y_true, y_score, n_resamples=2).interval("f1", 2)
     with pytest.raises(InputError, match="unknown objective"):
         cross_fit_thresholds(y_true, y_score, objective="g")

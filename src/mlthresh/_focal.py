@@ -1,46 +1,46 @@
-"""The focal loss's value and derivatives by the logit, in closed form.
+"""The focal loss's value and its derivative by the logit, in closed form.
 
-With q = sigmoid(-u), p = 1 - q, l = softplus(-u) and f(u) = q^gamma l, an element's loss is
-a1 y f(z) + a0 (1 - y) f(-z), and
+With q = sigmoid(v), p = sigmoid(-v), l = softplus(v) and s = softplus(-v), a mistake of margin v
+costs q^gamma l, and the derivative of that is q^gamma (q + gamma p l). A negative label has
+v = z, a positive one v = -z. The power is exp(-gamma s), whose relative error in float32 stays
+below 1e-5 for every gamma, where that of pow grows with gamma.
 
-    f'(u) = -q^gamma (q + gamma p l),
-    f''(u) = q^gamma p (gamma (gamma p - q) l + (2 gamma + 1) q).
-
-Below are plain functions of whole tensors, fit for compilers and transforms, and then the same
-on blocks of rows that fit a processor's cache, as autograd functions that keep their arguments
-and nothing else.
+The formulas are written once, fit for compilers, transforms and autograd; below them an autograd
+function evaluates them on blocks of rows that fit a processor's cache.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from itertools import repeat
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 __all__ = [
     "Parameters",
     "TargetKind",
     "as_rows",
+    "block_rows",
     "composed_elements",
     "compute_dtype",
-    "focal_elements",
-    "focal_sum",
+    "focal_loss",
     "is_transformed",
-    "row_blocks",
 ]
 
+_FEW = 1 << 12  # elements up to which the number of calls costs more than the arithmetic
 _BLOCK_PER_THREAD = 1 << 16  # elements of a block; its float32 temporaries share the cache
 _BLOCK_ON_DEVICE = 1 << 22  # enough to fill an accelerator, little beside the arguments
 
 
 class Parameters(NamedTuple):
-    """The loss's parameters; the tensors have shape () or (n_classes,)."""
+    """The loss's parameters, tensors of shape () or (n_classes,)."""
 
-    gamma: float | Tensor
-    positive: Tensor  # a1, (n_classes,)
-    negative: Tensor  # a0, (n_classes,)
+    minus_gamma: Tensor
+    positive: Tensor  # a1
+    negative: Tensor  # a0
 
 
 class TargetKind(NamedTuple):
@@ -48,6 +48,44 @@ class TargetKind(NamedTuple):
 
     hard: bool  # every known target is 0 or 1: one of the loss's two terms is enough
     missing: bool  # some targets are NaN
+
+
+class _Term(NamedTuple):
+    """A weight times q^gamma softplus(v)."""
+
+    power: Tensor  # the weight times q^gamma
+    q: Tensor
+    p: Tensor
+    softplus: Tensor
+    minus_gamma: Tensor
+
+    def value(self) -> Tensor:
+        return self.power * self.softplus
+
+    def slope(self) -> Tensor:
+        """Return the derivative by v: no difference of close numbers, so all digits count."""
+        return self.power * torch.addcmul(
+            self.q, self.minus_gamma * self.p, self.softplus, value=-1
+        )
+
+
+class _Terms(NamedTuple):
+    """What each element's loss is made of."""
+
+    at_z: _Term  # v = z, or v = direction z
+    at_minus_z: _Term | None
+    direction: Tensor | None  # 1 or -1
+
+    def value(self) -> Tensor:
+        value = self.at_z.value()
+        return value if self.at_minus_z is None else value + self.at_minus_z.value()
+
+    def slope(self) -> Tensor:
+        """Return the derivative by z."""
+        slope = self.at_z.slope()
+        if self.at_minus_z is not None:
+            return slope - self.at_minus_z.slope()
+        return slope if self.direction is None else slope * self.direction
 
 
 def is_transformed() -> bool:
@@ -60,31 +98,33 @@ def compute_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
-def _term(order: int, p: Tensor, q: Tensor, softplus: Tensor, gamma: float | Tensor) -> Tensor:
-    """Return f(u), f'(u) or f''(u).
-
-    No difference is formed of numbers that may be close, so float32 keeps its digits.
-    """
-    power = _power(q, gamma)
-    if order == 0:
-        return power * softplus
-    if order == 1:
-        return -power * (q + gamma * p * softplus)
-    return power * p * (gamma * (gamma * p - q) * softplus + (2 * gamma + 1) * q)
-
-
-def _power(q: Tensor, gamma: float | Tensor) -> Tensor:
-    # Autograd of q^gamma at q = 0 is infinite for gamma < 1. Where q underflows, f is 0 anyway.
-    q = q.clamp_min(torch.finfo(q.dtype).tiny)
-    if isinstance(gamma, float):
-        whole, rest = divmod(gamma, 1)
-        if whole <= 3 and rest == 0.5:  # no logarithm: half the time of pow
-            return q.pow(whole) * q.sqrt()
-    return q.pow(gamma)
+def _terms(
+    z: Tensor, y: Tensor, parameters: Parameters, *, hard: bool, differentiable: bool
+) -> _Terms:
+    minus_gamma, positive, negative = parameters
+    direction = torch.rsub(y, 1, alpha=2) if hard else None
+    v = z if direction is None else direction * z
+    u = -v
+    q, p = torch.sigmoid(v), torch.sigmoid(u)
+    if differentiable or v.numel() <= _FEW:
+        of_v, of_u = (functional.softplus(x, threshold=40.0) for x in (v, u))
+    else:
+        rest = _log1p_exp(p, q)
+        of_v, of_u = torch.relu(v) + rest, torch.relu(u) + rest
+    power = torch.exp(minus_gamma * of_u)
+    if direction is not None:
+        weight = torch.lerp(negative, positive, y)
+        return _Terms(_Term(weight * power, q, p, of_v, minus_gamma), None, direction)
+    mirrored = torch.exp(minus_gamma * of_v)
+    return _Terms(
+        _Term((1 - y) * negative * power, q, p, of_v, minus_gamma),
+        _Term(y * positive * mirrored, p, q, of_u, minus_gamma),
+        None,
+    )
 
 
 def _log1p_exp(p: Tensor, q: Tensor) -> Tensor:
-    """Return log(1 + exp(-|u|)) = -log(max(p, q)).
+    """Return log(1 + exp(-|v|)) = -log(max(p, q)).
 
     The digits that max(p, q) loses next to 1 are put back from min(p, q), which has them all.
     This is faster than log1p, on some processors by far.
@@ -93,74 +133,43 @@ def _log1p_exp(p: Tensor, q: Tensor) -> Tensor:
     return torch.log(large) / (large - 1) * torch.minimum(p, q)
 
 
-def _elements(
-    order: int, logits: Tensor, targets: Tensor, parameters: Parameters, kind: TargetKind
-) -> Tensor:
-    """Return each element's loss (order 0), or its first or second derivative by the logit.
-
-    It is 0 at missing targets, but only `composed_elements` has autograd gradients of 0 there.
-    """
-    gamma, positive, negative = parameters
-    y = targets
-    sign = 2 * y - 1
-    u = sign * logits if kind.hard else logits
-    minus_u = -u
-    p, q = torch.sigmoid(u), torch.sigmoid(minus_u)
-    rest = _log1p_exp(p, q)
-    term = _term(order, p, q, torch.relu(minus_u) + rest, gamma)
-    if kind.hard:
-        elements = torch.lerp(negative, positive, y) * term
-        if order == 1:
-            elements = elements * sign
-    else:
-        flipped = _term(order, q, p, torch.relu(u) + rest, gamma)
-        if order == 1:
-            flipped = -flipped
-        elements = y * positive * term + (1 - y) * negative * flipped
-    return elements.masked_fill(torch.isnan(y), 0.0) if kind.missing else elements
-
-
 def composed_elements(
-    order: int, logits: Tensor, targets: Tensor, parameters: Parameters
+    logits: Tensor, weight: Tensor | None, targets: Tensor, parameters: Parameters
 ) -> Tensor:
-    """Return `_elements` for any targets, in a form that autograd and transforms may enter."""
+    """Return each element's loss, in a form that autograd and transforms may enter."""
+    missing, terms = _composed_terms(logits, targets, parameters)
+    return _finish(terms.value(), missing, weight)
+
+
+def _composed_terms(
+    logits: Tensor, targets: Tensor, parameters: Parameters
+) -> tuple[Tensor, _Terms]:
     dtype = compute_dtype(logits)
     missing = torch.isnan(targets)
-    z = logits.to(dtype).masked_fill(missing, 0.0)
-    y = targets.to(dtype).masked_fill(missing, 0.0)
-    elements = _elements(order, z, y, parameters, TargetKind(hard=False, missing=False))
-    return elements.masked_fill(missing, 0.0)
+    z, y = (x.to(dtype).masked_fill(missing, 0.0) for x in (logits, targets))
+    return missing, _terms(z, y, parameters, hard=False, differentiable=True)
 
 
-def focal_elements(
-    order: int,
-    logits: Tensor,
-    factor: Tensor | None,
-    targets: Tensor,
-    parameters: Parameters,
-    kind: TargetKind,
-) -> Tensor:
-    """Return a factor times each element's loss (order 0) or its derivative by the logit."""
-    if is_transformed():  # backward inside torch.vmap
-        elements = composed_elements(order, logits, targets, parameters)
-        return elements if factor is None else elements * factor
-    result: Tensor = _Elements.apply(order, logits, factor, targets, parameters, kind)
-    return result
-
-
-def focal_sum(
+def focal_loss(
     logits: Tensor,
     weight: Tensor | None,
     targets: Tensor,
     parameters: Parameters,
     kind: TargetKind,
+    *,
+    add: bool,
 ) -> Tensor:
-    """Return the sum of the elements' losses, times weights of shape (..., 1)."""
-    result: Tensor = _Sum.apply(logits, weight, targets, parameters, kind)
+    """Return the elements' losses times weights of shape (..., 1), or the sum of that.
+
+    Autograd reaches the logits alone, any number of times.
+    """
+    result: Tensor = _Focal.apply(logits, weight, targets, parameters, kind, add)
     return result
 
 
-class _Sum(torch.autograd.Function):
+class _Focal(torch.autograd.Function):
+    """Value and slope share their arithmetic, so forward prepares what backward will ask for."""
+
     @staticmethod
     def forward(
         ctx: Any,
@@ -169,77 +178,92 @@ class _Sum(torch.autograd.Function):
         targets: Tensor,
         parameters: Parameters,
         kind: TargetKind,
+        add: bool,  # noqa: FBT001 (autograd functions take no keywords)
     ) -> Tensor:
         ctx.save_for_backward(logits, weight, targets)
         ctx.parameters, ctx.kind = parameters, kind
-        blocks = _element_blocks(0, logits, weight, targets, parameters, kind)
-        sums = [elements.sum() for _, elements in blocks]
-        if not sums:
-            return torch.zeros((), dtype=compute_dtype(logits), device=logits.device)
-        return torch.stack(sums).sum()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        logits, weight, targets = ctx.saved_tensors
-        factor = grad if weight is None else grad * weight
-        by_logits = focal_elements(1, logits, factor, targets, ctx.parameters, ctx.kind)
-        return by_logits, None, None, None, None
-
-
-class _Elements(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        order: int,
-        logits: Tensor,
-        factor: Tensor | None,
-        targets: Tensor,
-        parameters: Parameters,
-        kind: TargetKind,
-    ) -> Tensor:
-        ctx.save_for_backward(logits, factor, targets)
-        ctx.order, ctx.parameters, ctx.kind = order, parameters, kind
-        dtype = compute_dtype(logits) if order == 0 else logits.dtype  # a gradient's dtype
-        result = torch.empty(logits.shape, dtype=dtype, device=logits.device)
-        rows = as_rows(result)
-        blocks = _element_blocks(order, logits, factor, targets, parameters, kind)
-        for block, elements in blocks:
-            rows[block] = elements
+        # Rounded to half precision before they are scaled, slopes could underflow.
+        prepare = ctx.needs_input_grad[0] and logits.dtype == compute_dtype(logits)
+        wanted = _Wanted("sum" if add else "elements", slopes=prepare)
+        value, ctx.slopes = _evaluate(logits, weight, targets, parameters, kind, wanted)
+        result: Tensor = value
         return result
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        logits, factor, targets = ctx.saved_tensors
-        rest = (targets, ctx.parameters, ctx.kind)
-        by_logits = by_factor = None
-        if ctx.needs_input_grad[1]:
-            if ctx.order == 2:
-                raise NotImplementedError("the focal loss can be differentiated twice, not thrice")
-            product = grad if factor is None else grad * factor
-            by_logits = focal_elements(ctx.order + 1, logits, product, *rest)
-        if ctx.needs_input_grad[2]:
-            by_factor = focal_elements(ctx.order, logits, grad, *rest).sum_to_size(factor.shape)
-        return None, by_logits, by_factor, None, None, None
+        logits, weight, targets = ctx.saved_tensors
+        slopes, ctx.slopes = ctx.slopes, None  # handed over: another backward computes its own
+        if torch.is_grad_enabled() or is_transformed():  # a second derivative, or vmap
+            missing, terms = _composed_terms(logits, targets, ctx.parameters)
+            slopes = _finish(terms.slope(), missing, weight) * grad
+        elif slopes is not None:
+            slopes.mul_(grad)
+        else:
+            factor = grad if weight is None else grad * weight
+            wanted = _Wanted("nothing", slopes=True)
+            slopes = _evaluate(logits, factor, targets, ctx.parameters, ctx.kind, wanted)[1]
+        return slopes.to(logits.dtype), None, None, None, None, None
 
 
-def _element_blocks(
-    order: int,
+class _Wanted(NamedTuple):
+    value: Literal["elements", "sum", "nothing"]
+    slopes: bool
+
+
+def _evaluate(
     logits: Tensor,
     factor: Tensor | None,
     targets: Tensor,
     parameters: Parameters,
     kind: TargetKind,
-) -> Iterator[tuple[slice, Tensor]]:
-    """Yield `_elements` times the factor for one block of rows after another."""
-    dtype = compute_dtype(logits)
-    z, y = as_rows(logits), as_rows(targets)
-    if factor is not None and factor.ndim:
-        factor = as_rows(factor)
-    for block in row_blocks(z):
-        elements = _elements(order, z[block].to(dtype), y[block].to(dtype), parameters, kind)
-        if factor is not None:
-            elements = elements * (factor[block] if factor.ndim else factor)
-        yield block, elements
+    wanted: _Wanted,
+) -> tuple[Any, Any]:
+    """Return the losses or their sum, and the slopes, times a factor, a block at a time."""
+    dtype, step = compute_dtype(logits), block_rows(logits)
+
+    def on_block(z: Tensor, y: Tensor, factor: Tensor | None) -> tuple[Any, Any]:
+        y = y.to(dtype)
+        terms = _terms(z.to(dtype), y, parameters, hard=kind.hard, differentiable=False)
+        missing = torch.isnan(y) if kind.missing else None
+        value = None if wanted.value == "nothing" else _finish(terms.value(), missing, factor)
+        slopes = _finish(terms.slope(), missing, factor) if wanted.slopes else None
+        return (value.sum() if value is not None and wanted.value == "sum" else value), slopes
+
+    if logits.numel() <= step * logits.shape[-1]:
+        return on_block(logits, targets, factor)
+
+    values, slopes = (
+        torch.empty(logits.shape, dtype=kept, device=logits.device) if is_wanted else None
+        for kept, is_wanted in (
+            (dtype, wanted.value == "elements"),
+            (logits.dtype, wanted.slopes),
+        )
+    )
+    total = torch.zeros((), dtype=dtype, device=logits.device)
+    for *block, value_block, slope_block in zip(
+        *(_split(x, step) for x in (logits, targets, factor, values, slopes)), strict=False
+    ):
+        value, slope = on_block(*block)
+        if value_block is not None:
+            value_block.copy_(value)
+        elif value is not None:
+            total += value
+        if slope_block is not None:
+            slope_block.copy_(slope)
+    return (total if values is None else values), slopes
+
+
+def _split(tensor: Tensor | None, step: int) -> Iterable[Tensor | None]:
+    """Return blocks of rows; what has none goes to every block as it is."""
+    return (
+        repeat(tensor) if tensor is None or tensor.ndim == 0 else torch.split(as_rows(tensor), step)
+    )
+
+
+def _finish(elements: Tensor, missing: Tensor | None, factor: Tensor | None) -> Tensor:
+    if missing is not None:
+        elements = elements.masked_fill(missing, 0.0)
+    return elements if factor is None else elements * factor
 
 
 def as_rows(tensor: Tensor) -> Tensor:
@@ -247,10 +271,8 @@ def as_rows(tensor: Tensor) -> Tensor:
     return tensor.reshape(-1, tensor.shape[-1])
 
 
-def row_blocks(rows: Tensor) -> Iterator[slice]:
-    """Yield slices that cut a matrix into blocks of rows."""
-    n_rows, n_columns = rows.shape
-    on_cpu = rows.device.type == "cpu"
+def block_rows(logits: Tensor) -> int:
+    """Return how many rows of the last axis make up a block."""
+    on_cpu = logits.device.type == "cpu"
     size = _BLOCK_PER_THREAD * torch.get_num_threads() if on_cpu else _BLOCK_ON_DEVICE
-    step = max(1, size // n_columns)
-    return (slice(start, start + step) for start in range(0, n_rows, step))
+    return max(1, size // logits.shape[-1])

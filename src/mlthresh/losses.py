@@ -10,22 +10,26 @@ The focal factor is that of the plain probability; weights never enter it.
 
 from __future__ import annotations
 
-import math
-from typing import Literal, TypeAlias, get_args
+import operator
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
 
 from mlthresh._focal import (
     Parameters,
-    TargetKind,
-    as_rows,
     composed_elements,
     compute_dtype,
-    focal_elements,
-    focal_sum,
+    focal_loss,
     is_transformed,
-    row_blocks,
+)
+from mlthresh._loss_inputs import (
+    check_sample_weight,
+    check_tensors,
+    inspect_targets,
+    prepare_parameters,
 )
 from mlthresh.exceptions import InputError
 from mlthresh.posterior import PerClass, check_parameters, focal_posterior, focal_posterior_logits
@@ -89,9 +93,14 @@ def focal_loss_with_pos_weight(
 
     Notes
     -----
-    It can be differentiated twice. Gradients with respect to targets, weights and parameters are
-    supported, at the speed and memory of composed operations, and so are `torch.compile`,
-    `torch.vmap` and the other transforms of `torch.func`.
+    Forward and backward cost about as much as binary cross-entropy, and one tensor of memory: the
+    gradient. Gradients of gradients, and with respect to targets, weights and parameters, are
+    supported at the cost of composed operations, and so are `torch.compile`, `torch.vmap` and
+    the other transforms of `torch.func`. In float32, gradients by the logits are within 1e-5
+    (relative) of exact arithmetic for ``|z| <= 30`` and every gamma, where they exceed 1e-20.
+
+    On an accelerator, looking at floating-point targets waits for it once; boolean targets and
+    compiled code do not wait, and compiled it is one kernel each way.
 
     References
     ----------
@@ -109,7 +118,16 @@ def focal_loss_with_pos_weight(
     if not is_transformed():
         check_parameters(gamma, alpha, pos_weight)
     _check_reduction(reduction)
-    return _focal_loss(logits, targets, gamma, alpha, pos_weight, sample_weight, reduction)
+    prepare = partial(prepare_parameters, gamma, alpha, pos_weight)
+    return _focal_loss(logits, targets, prepare, sample_weight, reduction)
+
+
+class _Prepared(NamedTuple):
+    """What a module's latest call prepared, and from what."""
+
+    given: tuple[PerClass | None, ...]
+    key: tuple[Any, ...]
+    parameters: Parameters
 
 
 class FocalLossWithPosWeight(nn.Module):
@@ -164,6 +182,7 @@ class FocalLossWithPosWeight(nn.Module):
         reduction: Reduction = "mean",
     ) -> None:
         super().__init__()
+        self._latest: _Prepared | None = None
         check_parameters(gamma, alpha, pos_weight)
         _check_reduction(reduction)
         self.reduction: Reduction = reduction
@@ -183,15 +202,7 @@ class FocalLossWithPosWeight(nn.Module):
         self, logits: Tensor, targets: Tensor, sample_weight: Tensor | None = None
     ) -> Tensor:
         """Compute the loss; shapes and errors as for `focal_loss_with_pos_weight`."""
-        return _focal_loss(
-            logits,
-            targets,
-            self.gamma,
-            self.alpha,
-            self.pos_weight,
-            sample_weight,
-            self.reduction,
-        )
+        return _focal_loss(logits, targets, self._prepare, sample_weight, self.reduction)
 
     def posterior(self, logits: Tensor) -> Tensor:
         """Return the probability of a positive label; see `mlthresh.posterior.focal_posterior`."""
@@ -205,6 +216,27 @@ class FocalLossWithPosWeight(nn.Module):
             logits, gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight
         )
 
+    def _prepare(self, logits: Tensor, divisor: int = 1) -> Parameters:
+        """Return the parameters as the arithmetic takes them, anew only where something changed."""
+        given = (self.gamma, self.alpha, self.pos_weight)
+        if is_transformed():
+            return prepare_parameters(*given, logits, divisor)
+        tensors = [value for value in given if isinstance(value, Tensor)]
+        if any(tensor.is_inference() for tensor in tensors):  # these do not count their changes
+            return prepare_parameters(*given, logits, divisor)
+        key = (
+            logits.dtype,
+            logits.device,
+            logits.shape[-1],
+            divisor,
+            *(x._version for x in tensors),
+        )
+        latest = self._latest
+        if latest is None or latest.key != key or any(map(operator.is_not, latest.given, given)):
+            latest = _Prepared(given, key, prepare_parameters(*given, logits, divisor))
+            self._latest = latest
+        return latest.parameters
+
     def extra_repr(self) -> str:  # noqa: D102 (a hook of nn.Module)
         values = (f"{name}={getattr(self, name)}" for name in ("gamma", "alpha", "pos_weight"))
         return f"{', '.join(values)}, reduction={self.reduction!r}"
@@ -213,127 +245,31 @@ class FocalLossWithPosWeight(nn.Module):
 def _focal_loss(
     logits: Tensor,
     targets: Tensor,
-    gamma: PerClass,
-    alpha: PerClass | None,
-    pos_weight: PerClass | None,
+    prepare: Callable[..., Parameters],
     sample_weight: Tensor | None,
     reduction: Reduction,
 ) -> Tensor:
-    _check_tensors(logits, targets, sample_weight)
-    parameters = _prepare_parameters(gamma, alpha, pos_weight, logits)
-    dtype = compute_dtype(logits)
-    weight = None if sample_weight is None else sample_weight.to(dtype).unsqueeze(-1)
-
-    n_known: int | Tensor
-    transformed = is_transformed()  # then values cannot be looked at
-    if transformed:
-        n_known = (~targets.isnan()).sum()
-    else:
-        _check_sample_weight(sample_weight)
-        kind, n_known = _inspect_targets(targets, dtype)
-
-    others = (targets, weight, *parameters)
-    if transformed or any(isinstance(x, Tensor) and x.requires_grad for x in others):
-        element = composed_elements(0, logits, targets, parameters)
-        element = element if weight is None else element * weight
+    check_tensors(logits, targets, sample_weight)
+    weight = None
+    if sample_weight is not None:
+        weight = sample_weight.to(compute_dtype(logits)).unsqueeze(-1)
+    if is_transformed():  # then values cannot be looked at
+        elements = composed_elements(logits, weight, targets, prepare(logits))
         if reduction == "none":
-            return element
-        total = element.sum()
-    elif reduction == "none":
-        return focal_elements(0, logits, weight, targets, parameters, kind)
-    else:
-        total = focal_sum(logits, weight, targets, parameters, kind)
+            return elements
+        total = elements.sum()
+        return total if reduction == "sum" else total / (~targets.isnan()).sum().clamp_min(1)
 
-    if reduction == "sum":
-        return total
-    return total / (n_known.clamp_min(1) if isinstance(n_known, Tensor) else max(1, n_known))
-
-
-def _prepare_parameters(
-    gamma: PerClass, alpha: PerClass | None, pos_weight: PerClass | None, logits: Tensor
-) -> Parameters:
-    ones = torch.ones(logits.shape[-1:], dtype=compute_dtype(logits), device=logits.device)
-    positive, negative = ones, ones
-    if pos_weight is not None:
-        positive = positive * _as_parameter(pos_weight, "pos_weight", logits)
-    if alpha is not None:
-        share = _as_parameter(alpha, "alpha", logits)
-        positive, negative = positive * share, negative * (1 - share)
-    return Parameters(_as_parameter(gamma, "gamma", logits), positive, negative)
-
-
-def _as_parameter(value: PerClass, name: str, logits: Tensor) -> float | Tensor:
-    if isinstance(value, (int, float)):
-        return float(value)
-    tensor = torch.as_tensor(value, dtype=compute_dtype(logits), device=logits.device)
-    if tensor.ndim and tensor.shape != logits.shape[-1:]:
-        raise InputError(
-            f"{name} must be a number or have one entry per class; it has shape "
-            f"{tuple(tensor.shape)}, the logits have shape {tuple(logits.shape)}"
-        )
-    return tensor
+    check_sample_weight(sample_weight)
+    kind, n_known = inspect_targets(targets)
+    # The weights of the classes take in the denominator, which saves passes over the elements.
+    parameters = prepare(logits, max(1, n_known) if reduction == "mean" else 1)
+    if any(x is not None and x.requires_grad for x in (targets, weight, *parameters)):
+        elements = composed_elements(logits, weight, targets, parameters)
+        return elements if reduction == "none" else elements.sum()
+    return focal_loss(logits, weight, targets, parameters, kind, add=reduction != "none")
 
 
 def _check_reduction(reduction: str) -> None:
     if reduction not in get_args(Reduction):
         raise InputError(f"reduction must be one of {get_args(Reduction)}, got {reduction!r}")
-
-
-def _check_tensors(logits: Tensor, targets: Tensor, sample_weight: Tensor | None) -> None:
-    given = {"logits": logits, "targets": targets, "sample_weight": sample_weight}
-    for name, value in given.items():
-        if not isinstance(value, Tensor) and not (name == "sample_weight" and value is None):
-            raise InputError(f"{name} must be a tensor, got {type(value).__name__}")
-    if not logits.is_floating_point():
-        raise InputError(f"logits must be floating point, got {logits.dtype}")
-    if logits.ndim == 0 or logits.shape[-1] == 0:
-        raise InputError(
-            f"logits must have shape (n_samples, n_classes), got {tuple(logits.shape)}"
-        )
-    if targets.shape != logits.shape:
-        raise InputError(
-            f"targets must have the shape of logits: got {tuple(targets.shape)} "
-            f"and {tuple(logits.shape)}"
-        )
-    if sample_weight is not None and sample_weight.shape != logits.shape[:-1]:
-        raise InputError(
-            f"sample_weight must have one entry per row, shape {tuple(logits.shape[:-1])}; "
-            f"got {tuple(sample_weight.shape)}"
-        )
-
-
-def _check_sample_weight(sample_weight: Tensor | None) -> None:
-    if sample_weight is None:
-        return
-    bad = ~(sample_weight.isfinite() & (sample_weight >= 0))
-    if bad.any():
-        value = sample_weight[bad][0].item()
-        raise InputError(f"sample_weight must be finite and >= 0, got {value} in row {_first(bad)}")
-
-
-def _inspect_targets(targets: Tensor, dtype: torch.dtype) -> tuple[TargetKind, int]:
-    """Return what the targets are like and how many are known; raise unless all are in [0, 1]."""
-    hard, n_missing = True, 0
-    rows = as_rows(targets)
-    for block in row_blocks(rows):
-        y = rows[block].to(dtype)
-        excess = y * (y - 1)  # 0 at 0 and 1, negative between them, positive outside, NaN at NaN
-        low, high = (bound.item() for bound in torch.aminmax(excess))
-        if math.isnan(high):
-            n_missing += int(torch.isnan(y).sum())
-            known = torch.nan_to_num(excess, nan=0.0)
-            low, high = (bound.item() for bound in torch.aminmax(known))
-        if high > 0:
-            bad = (targets < 0) | (targets > 1)
-            value = targets[bad][0].item()
-            raise InputError(
-                f"targets must be in [0, 1], or NaN where unknown; got {value} at {_first(bad)}"
-            )
-        hard = hard and low == 0
-    return TargetKind(hard, n_missing > 0), targets.numel() - n_missing
-
-
-def _first(mask: Tensor) -> list[int]:
-    """Return the index of the first true entry."""
-    index: list[int] = mask.nonzero()[0].tolist()
-    return index

@@ -208,28 +208,41 @@ def check_parameters(
     """
     n_classes: int | None = None
     domains: dict[str, tuple[Any, str, Callable[[Any], Any]]] = {
-        "gamma": (gamma, "finite and >= 0", lambda v: np.isfinite(v) & (v >= 0)),
+        "gamma": (gamma, "finite and >= 0", lambda v: (v >= 0) & (v < np.inf)),
         "alpha": (alpha, "between 0 and 1, both excluded", lambda v: (v > 0) & (v < 1)),
-        "pos_weight": (pos_weight, "finite and > 0", lambda v: np.isfinite(v) & (v > 0)),
+        "pos_weight": (pos_weight, "finite and > 0", lambda v: (v > 0) & (v < np.inf)),
     }
     for name, (given, domain, is_valid) in domains.items():
         if given is None and name != "gamma":
             continue
-        try:
-            values = np.asarray(to_numpy(given, name)[0], dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"{name} must be a number or one per class, got {given!r}") from error
-        bad = ~is_valid(values)
-        if bad.any():
-            where = f" for class {int(np.argmax(bad))}" if values.ndim == 1 else ""
-            raise InputError(f"{name} must be {domain}, got {values[bad][0]}{where}")
-        if values.ndim > 1:
-            raise InputError(f"{name} must be a number or one per class, got shape {values.shape}")
-        if values.ndim == 1:
-            if n_classes not in (None, len(values)):
-                raise InputError(f"{name} has {len(values)} classes, another one has {n_classes}")
-            n_classes = len(values)
+        # Plain numbers are checked first: that costs a call of the loss much less than arrays.
+        if isinstance(given, (int, float)) and is_valid(given):
+            continue
+        size: int | None
+        if is_tensor(given) and given.ndim == 1 and all(map(is_valid, values := given.tolist())):
+            size = len(values)
+        else:
+            size = _checked_size(given, name, domain, is_valid)
+        if size is not None:
+            if n_classes not in (None, size):
+                raise InputError(f"{name} has {size} classes, another one has {n_classes}")
+            n_classes = size
     return n_classes
+
+
+def _checked_size(given: Any, name: str, domain: str, is_valid: Callable[[Any], Any]) -> int | None:
+    """Return the number of entries, None for a single number; raise where a value is bad."""
+    try:
+        values = np.asarray(to_numpy(given, name)[0], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number or one per class, got {given!r}") from error
+    valid = is_valid(values)
+    if not valid.all():
+        where = f" for class {int(np.argmin(valid))}" if values.ndim == 1 else ""
+        raise InputError(f"{name} must be {domain}, got {values[~valid][0]}{where}")
+    if values.ndim > 1:
+        raise InputError(f"{name} must be a number or one per class, got shape {values.shape}")
+    return len(values) if values.ndim else None
 
 
 def _as_plain(value: Any, name: str) -> float | tuple[float, ...] | None:

@@ -156,6 +156,19 @@ def test_select_takes_classes_by_name_in_order(found):
     assert picked.status == ("no_positives", "ok")
 
 
+def test_select_takes_options_given_for_each_class():
+    found = find_optimal_thresholds(
+        np.eye(3),
+        np.eye(3),
+        class_names=["a", "b", "c"],
+        strategy="grid",
+        grid=[0.2, 0.5, 0.6],
+        min_recall=[0.1, 0.2, 0.3],
+        max_threshold=0.7,
+    )
+    assert found.select(["c", "a"]).options == found.options | {"min_recall": [0.3, 0.1]}
+
+
 def test_select_refuses_unknown_and_repeated_names(found):
     with pytest.raises(InputError, match=r"no thresholds for \['XX'\]"):
         found.select(["XX"])

@@ -41,6 +41,11 @@ if TYPE_CHECKING:
     from mlthresh.param_group_table import ParamGroupTable as ParamGroupTable
     from mlthresh.param_group_table import describe_param_groups as describe_param_groups
     from mlthresh.param_groups import discriminative_param_groups as discriminative_param_groups
+    from mlthresh.plotting.co_occurrence import CoOccurrenceDisplay as CoOccurrenceDisplay
+    from mlthresh.plotting.forest import ForestDisplay as ForestDisplay
+    from mlthresh.plotting.imbalance import ImbalanceDisplay as ImbalanceDisplay
+    from mlthresh.plotting.operating_point import OperatingPointDisplay as OperatingPointDisplay
+    from mlthresh.plotting.threshold import ThresholdDisplay as ThresholdDisplay
     from mlthresh.posterior import FocalPosterior as FocalPosterior
     from mlthresh.posterior import focal_posterior as focal_posterior
     from mlthresh.posterior import focal_posterior_logits as focal_posterior_logits
@@ -67,11 +72,14 @@ __version__ = "0.1.0.dev0"
 _MODULE_OF = {
     "BootstrapResult": "bootstrapping",
     "ClassCounts": "class_counts",
+    "CoOccurrenceDisplay": "plotting.co_occurrence",
     "CrossFitResult": "cross_fitting",
     "FileFormatError": "exceptions",
     "FocalLossWithPosWeight": "losses",
     "FocalPosterior": "posterior",
     "Fold": "splits",
+    "ForestDisplay": "plotting.forest",
+    "ImbalanceDisplay": "plotting.imbalance",
     "ImbalanceReport": "_imbalance_report",
     "InfeasibleError": "exceptions",
     "InputError": "exceptions",
@@ -80,10 +88,12 @@ _MODULE_OF = {
     "MultilabelReport": "report",
     "MultilabelThresholdClassifier": "estimators",
     "Objective": "objectives",
+    "OperatingPointDisplay": "plotting.operating_point",
     "ParamGroupTable": "param_group_table",
     "RarestClassSampler": "samplers",
     "SearchOptions": "options",
     "ThresholdAccumulator": "accumulator",
+    "ThresholdDisplay": "plotting.threshold",
     "ThresholdSearch": "thresholds",
     "ThresholdSet": "threshold_set",
     "ThresholdedModel": "deploy",

@@ -141,11 +141,12 @@ class ThresholdSet:
             raise InputError(f"no thresholds for {unknown}; there are {list(self.class_names)}")
         index = [self.class_names.index(name) for name in names]
         arrays = {name: getattr(self, name)[index] for name in _ARRAYS}
+        options = self.options.items()
         return ThresholdSet(
             class_names=names,
             status=tuple(self.status[i] for i in index),
             score_scale=self.score_scale,
-            options=self.options,
+            options={name: _of_classes(name, value, index) for name, value in options},
             **arrays,
         )
 
@@ -248,6 +249,12 @@ class ThresholdSet:
         if self.positives_missing[i]:
             return f"{self.status[i]}: {self.positives_missing[i]} more positives to certify"
         return f"{self.status[i]}, certified" if self.certified[i] else self.status[i]
+
+
+def _of_classes(name: str, option: Any, index: list[int]) -> Any:
+    """Return an option for some of the classes, where it was given for each."""
+    per_class = isinstance(option, list) and name != "grid"
+    return [option[i] for i in index] if per_class else option
 
 
 def _percent(rate: float) -> str:

@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mlthresh import InputError, multilabel_stratified_kfold, multilabel_train_test_split
+from mlthresh import (
+    InputError,
+    MultilabelStratifiedKFold,
+    multilabel_stratified_kfold,
+    multilabel_train_test_split,
+)
 
 label_matrices = st.tuples(st.integers(6, 40), st.integers(1, 4)).flatmap(
     lambda shape: hnp.arrays(np.float64, shape, elements=st.sampled_from([0.0, 1.0, np.nan]))
@@ -107,3 +112,81 @@ def test_no_side_is_empty_even_with_a_few_large_groups():
     assert split.test.tolist() == [20]
     folds = multilabel_stratified_kfold(labels, n_splits=3, groups=[0] * 10 + [1] * 10 + [2])
     assert sorted(len(fold.test) for fold in folds) == [1, 10, 10]
+
+
+@given(label_matrices, st.integers(2, 4), st.integers(0, 3))
+def test_rows_in_three_kinds_are_shared_out_to_within_one(labels, n_splits, seed):
+    kinds = np.eye(3)[np.arange(len(labels)) % 3]  # one class a row: the exact share is possible
+    folds = multilabel_stratified_kfold(kinds, n_splits=n_splits, seed=seed)
+    counts = np.array([kinds[fold.test].sum(axis=0) for fold in folds])
+    assert np.ptp(counts, axis=0).max() <= 1
+
+
+def dense(n_samples=1200, n_classes=14):
+    """Return labels with several correlated classes a row, which one class at a time can't fit."""
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(n_samples, 4)) @ rng.normal(size=(4, n_classes))
+    noisy = latent + rng.normal(size=(n_samples, n_classes))
+    return (
+        noisy > np.quantile(noisy, np.linspace(0.97, 0.4, n_classes), axis=0).diagonal()
+    ).astype(float)
+
+
+def deviation(labels, folds):
+    counts = np.array([(labels[fold.test] == 1).sum(axis=0) for fold in folds])
+    return np.abs(counts - (labels == 1).sum(axis=0) / len(counts)).max()
+
+
+def test_dense_labels_are_shared_out_closely():
+    labels = dense()
+    assert labels.sum(axis=1).mean() > 3
+    folds = list(multilabel_stratified_kfold(labels, n_splits=5))
+    assert deviation(labels, folds) < 2.5
+    sizes = [len(fold.test) for fold in folds]
+    assert max(sizes) - min(sizes) <= 4
+    groups = np.random.default_rng(1).integers(0, 500, len(labels))
+    whole = list(multilabel_stratified_kfold(labels, n_splits=5, groups=groups))
+    assert deviation(labels, whole) < 2.5
+
+
+def test_every_fold_gets_its_part_of_the_known_labels():
+    labels = dense()
+    rng = np.random.default_rng(2)
+    labels[rng.random(labels.shape) < np.linspace(0, 0.6, 14)] = np.nan
+    labels[:, 5] = np.where(np.arange(len(labels)) < 300, labels[:, 5], np.nan)
+    folds = list(multilabel_stratified_kfold(labels, n_splits=4))
+    known = np.array([np.isfinite(labels[fold.test]).sum(axis=0) for fold in folds])
+    assert np.ptp(known, axis=0).max() <= 12
+    assert deviation(labels, folds) < 2.5
+
+
+def test_not_worse_than_the_peer_on_any_class():
+    peer = pytest.importorskip("iterstrat.ml_stratifiers")
+    labels = dense().astype(int)
+    theirs = peer.MultilabelStratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels)
+    counts = np.array([labels[test].sum(axis=0) for _, test in theirs])
+    expected = labels.sum(axis=0) / 5
+    assert deviation(labels, multilabel_stratified_kfold(labels)) < np.abs(counts - expected).max()
+
+
+def test_the_splitter_is_scikit_learn_s_cv():
+    from sklearn.dummy import DummyClassifier
+    from sklearn.model_selection import GridSearchCV, check_cv, cross_val_predict
+
+    labels = long_tailed(100, 3)
+    groups = np.arange(100) // 2
+    x = np.zeros((100, 1))
+    splitter = MultilabelStratifiedKFold(n_splits=4, random_state=3)
+    assert check_cv(splitter) is splitter
+    assert splitter.get_n_splits(x, labels, groups) == 4
+    expected = multilabel_stratified_kfold(labels, n_splits=4, groups=groups, seed=3)
+    for (train, test), fold in zip(splitter.split(x, labels, groups), expected, strict=True):
+        np.testing.assert_array_equal(train, fold.train)
+        np.testing.assert_array_equal(test, fold.test)
+    assert cross_val_predict(DummyClassifier(), x, labels, cv=splitter).shape == (100, 3)
+    search = GridSearchCV(DummyClassifier(), {"strategy": ["prior", "uniform"]}, cv=splitter)
+    assert search.fit(x, labels, groups=groups).n_splits_ == 4
+    with pytest.raises(InputError, match="X has 99 rows and y has 100"):
+        next(splitter.split(x[1:], labels))
+    with pytest.raises(InputError, match="n_splits"):
+        MultilabelStratifiedKFold(n_splits=1)

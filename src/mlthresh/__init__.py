@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import InputError as InputError
     from mlthresh.exceptions import MlthreshError as MlthreshError
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
+    from mlthresh.fold_report import FoldReport as FoldReport
+    from mlthresh.fold_report import describe_folds as describe_folds
     from mlthresh.imbalance import imbalance_report as imbalance_report
     from mlthresh.losses import FocalLossWithPosWeight as FocalLossWithPosWeight
     from mlthresh.losses import focal_loss_with_pos_weight as focal_loss_with_pos_weight
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
     from mlthresh.schedules import ratio_cosine_schedule as ratio_cosine_schedule
     from mlthresh.splits import Fold as Fold
+    from mlthresh.splits import MultilabelStratifiedKFold as MultilabelStratifiedKFold
     from mlthresh.splits import multilabel_stratified_kfold as multilabel_stratified_kfold
     from mlthresh.splits import multilabel_train_test_split as multilabel_train_test_split
     from mlthresh.threshold_set import ThresholdSet as ThresholdSet
@@ -81,11 +84,13 @@ _MODULE_OF = {
     "ForestDisplay": "plotting.forest",
     "ImbalanceDisplay": "plotting.imbalance",
     "ImbalanceReport": "_imbalance_report",
+    "FoldReport": "fold_report",
     "InfeasibleError": "exceptions",
     "InputError": "exceptions",
     "MlthreshError": "exceptions",
     "MlthreshWarning": "exceptions",
     "MultilabelReport": "report",
+    "MultilabelStratifiedKFold": "splits",
     "MultilabelThresholdClassifier": "estimators",
     "Objective": "objectives",
     "OperatingPointDisplay": "plotting.operating_point",
@@ -104,6 +109,7 @@ _MODULE_OF = {
     "cost": "objectives",
     "count_classes": "class_counts",
     "cross_fit_thresholds": "cross_fitting",
+    "describe_folds": "fold_report",
     "describe_param_groups": "param_group_table",
     "discriminative_param_groups": "param_groups",
     "drop_rare_classes": "rare_classes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,9 +11,15 @@ import numpy.typing as npt
 
 from mlthresh._arrays import as_groups, as_labels
 from mlthresh._scalars import as_integer
+from mlthresh._stratify import deal
 from mlthresh.exceptions import InputError
 
-__all__ = ["Fold", "multilabel_stratified_kfold", "multilabel_train_test_split"]
+__all__ = [
+    "Fold",
+    "MultilabelStratifiedKFold",
+    "multilabel_stratified_kfold",
+    "multilabel_train_test_split",
+]
 
 IndexArray = npt.NDArray[np.intp]
 
@@ -29,13 +36,20 @@ def multilabel_stratified_kfold(
 ) -> Iterator[Fold]:
     """Split rows into folds that share out every class's positives as evenly as can be.
 
-    Iterative stratification: the class with the fewest positives not yet dealt is dealt first,
-    each of its rows to the fold that still lacks most of that class.
+    Iterative stratification [1]_: the class with the fewest positives not yet dealt is dealt
+    first, each of its rows to the fold that still lacks most of that class. Then rows move or
+    trade places while that lowers the chi-squared distance, summed over folds and classes,
+
+        sum (count - expected)**2 / expected
+
+    of positives, of known labels and of rows, until each count is within one of its exact share
+    or nothing helps. :func:`describe_folds` shows the outcome, and the classes with fewer
+    positives than folds.
 
     Parameters
     ----------
     labels : array, tensor or frame of shape (n_samples, n_classes)
-        0, 1 or NaN. A missing label counts as neither.
+        0, 1 or NaN. A missing label counts as neither; every fold gets its part of them.
     n_splits : int, default 5
         Number of folds, at least 2 and at most the number of rows or groups.
     groups : array of shape (n_samples,), optional
@@ -55,8 +69,8 @@ def multilabel_stratified_kfold(
 
     References
     ----------
-    K. Sechidis, G. Tsoumakas and I. Vlahavas, "On the stratification of multi-label data",
-    ECML PKDD 2011.
+    .. [1] Sechidis, Tsoumakas, Vlahavas (2011), "On the stratification of multi-label data",
+       ECML PKDD.
 
     Examples
     --------
@@ -76,6 +90,8 @@ def multilabel_train_test_split(
     labels: Any, *, test_size: float = 0.25, groups: Any = None, seed: int = 0
 ) -> Fold:
     """Split rows in two, each class's positives in proportion.
+
+    As :func:`multilabel_stratified_kfold`, with two parts of different size.
 
     Parameters
     ----------
@@ -111,6 +127,52 @@ def multilabel_train_test_split(
     return Fold(np.flatnonzero(side == 0), np.flatnonzero(side == 1))
 
 
+@dataclass(frozen=True)
+class MultilabelStratifiedKFold:
+    """:func:`multilabel_stratified_kfold` for scikit-learn's `cv` parameters.
+
+    Parameters
+    ----------
+    n_splits : int, default 5
+        Number of folds, at least 2.
+    random_state : int, default 0
+        The seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from sklearn.model_selection import cross_val_score
+    >>> labels = np.eye(3, dtype=int).repeat(4, axis=0)
+    >>> cv = MultilabelStratifiedKFold(n_splits=4)
+    >>> cross_val_score(DummyClassifier(), np.zeros((12, 1)), labels, cv=cv)
+    array([0., 0., 0., 0.])
+    """
+
+    n_splits: int = 5
+    random_state: int = 0
+
+    def __post_init__(self) -> None:
+        as_integer(self.n_splits, "n_splits", 2)
+        as_integer(self.random_state, "random_state", 0)
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[Fold]:
+        """Yield the folds of labels `y`, each a pair of row numbers (train, test).
+
+        `X` is only checked for as many rows; `groups` are kept together where given.
+        """
+        n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
+        if n_rows != len(y):
+            raise InputError(f"X has {n_rows} rows and y has {len(y)}")
+        yield from multilabel_stratified_kfold(
+            y, n_splits=self.n_splits, groups=groups, seed=self.random_state
+        )
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:  # noqa: ARG002
+        """Return the number of folds, whatever the data."""
+        return self.n_splits
+
+
 def _deal(
     labels: Any, groups: Any, share: npt.NDArray[np.float64], seed: int
 ) -> npt.NDArray[np.intp]:
@@ -124,44 +186,12 @@ def _deal(
     if n_units < len(share):
         kind = "rows" if groups is None else "groups"
         raise InputError(f"{n_units} {kind} can't fill {len(share)} folds")
-    # A unit's positives by class, and its rows, which every fold should get its part of too.
     size = np.bincount(unit_of, minlength=n_units)
     positives = np.zeros((n_units, n_classes), dtype=np.int64)
     rows, columns = np.nonzero(array == 1)
     np.add.at(positives, (unit_of[rows], columns), 1)
-
-    rng = np.random.default_rng(seed)
-    lacking = share[:, None] * positives.sum(axis=0)
-    lacking_rows = share * n_samples
-    fold_of = np.full(n_units, -1, dtype=np.intp)
-    order = rng.permutation(n_units)
-    order = order[np.argsort(-size[order], kind="stable")]  # large patients while there is room
-    left = positives.sum(axis=0)
-    while left.any():
-        rarest = int(np.argmin(np.where(left > 0, left, np.iinfo(np.int64).max)))
-        for unit in order[(positives[order, rarest] > 0) & (fold_of[order] < 0)]:
-            fold = _neediest(lacking[:, rarest], lacking_rows, rng)
-            fold_of[unit] = fold
-            lacking[fold] -= positives[unit]
-            lacking_rows[fold] -= size[unit]
-            left -= positives[unit]
-    for unit in order[fold_of[order] < 0]:
-        fold = _neediest(lacking_rows, lacking_rows, rng)
-        fold_of[unit] = fold
-        lacking_rows[fold] -= size[unit]
-    # A few large groups can leave a fold without any; the smallest that can be spared goes there.
-    for empty in np.flatnonzero(np.bincount(fold_of, minlength=len(share)) == 0):
-        spare = np.bincount(fold_of, minlength=len(share))[fold_of] > 1
-        fold_of[np.argmin(np.where(spare, size, n_samples + 1))] = empty
-    return fold_of[unit_of]
-
-
-def _neediest(
-    first: npt.NDArray[np.float64], second: npt.NDArray[np.float64], rng: np.random.Generator
-) -> int:
-    """Return the fold that lacks most; of equals the one lacking most rows, then by lot."""
-    best = np.flatnonzero(first >= first.max() - 1e-9)
-    if len(best) > 1:
-        rest = second[best]
-        best = best[rest >= rest.max() - 1e-9]
-    return int(best[0] if len(best) == 1 else rng.choice(best))
+    known = None
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        known = np.zeros((n_units, n_classes), dtype=np.int64)
+        np.add.at(known, unit_of, ~np.isnan(array))
+    return deal(positives, size, known, share, seed)[unit_of]

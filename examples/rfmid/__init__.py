@@ -6,6 +6,9 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid demo     --folder demo                  # everything, on generated eyes
 
     python -m examples.rfmid generate --root data                    # generated photographs
+    python -m examples.rfmid prepare  --data data                    # decode photographs once
+    python -m examples.rfmid find-lr  --data data --run run          # which learning rate?
+    python -m examples.rfmid profile  --data data --cache disk       # where a step's time goes
     python -m examples.rfmid train    --data data --run run          # train, select, tune, save
     python -m examples.rfmid tune     --run run --strategy exact     # other thresholds, in seconds
     python -m examples.rfmid evaluate --run run                      # the test split, once

@@ -21,6 +21,9 @@ _PROG = "python -m examples.rfmid"
 _COMMANDS = {
     "demo": ("examples.rfmid.demo", "demo"),
     "generate": ("examples.rfmid.fundus", "generate_dataset"),
+    "prepare": ("examples.rfmid.data.prepare", "prepare"),
+    "find-lr": ("examples.rfmid.training.find_lr", "find_lr"),
+    "profile": ("examples.rfmid.training.profile", "profile"),
     "train": ("examples.rfmid.training.train", "train"),
     "tune": ("examples.rfmid.scoring.tune", "tune"),
     "evaluate": ("examples.rfmid.scoring.evaluate", "evaluate"),
@@ -53,15 +56,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> None:
     prog = f"{_PROG} {command}"
-    if command == "train":
-        from examples.rfmid.settings.arguments import parse_train_arguments
-
-        chosen = parse_train_arguments(arguments, prog)
-        _function(command)(
-            chosen.config, chosen.run, resume=chosen.resume, overwrite=chosen.overwrite
-        )
-    else:
+    if command not in ("prepare", "find-lr", "profile", "train"):
         tyro.cli(_function(command), args=arguments, prog=prog)
+        return
+    from examples.rfmid.settings import arguments as kinds
+
+    kind = {
+        "prepare": kinds.PrepareArguments,
+        "find-lr": kinds.FindLrArguments,
+        "profile": kinds.ProfileArguments,
+        "train": kinds.TrainArguments,
+    }[command]
+    chosen = kinds.parse_arguments(kind, arguments, prog)
+    values = {name: value for name, value in vars(chosen).items() if name != "preset"}
+    _function(command)(**values)
 
 
 def _function(command: str) -> Callable[..., Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +20,16 @@ from scipy.special import expit
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["Predictions", "RunFolder", "read_json", "replacing", "write_json", "write_json_lines"]
+__all__ = [
+    "Predictions",
+    "RunFolder",
+    "read_json",
+    "remove_leftovers",
+    "replacing",
+    "write_json",
+    "write_json_lines",
+    "writing",
+]
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,11 @@ class RunFolder:
         return self.path / "checked_images.json"
 
     @property
+    def lock(self) -> Path:
+        """Held while a run is written."""
+        return self.path / ".lock"
+
+    @property
     def metrics(self) -> Path:
         """One JSON object per line and epoch."""
         return self.path / "metrics.jsonl"
@@ -69,15 +85,29 @@ class RunFolder:
         """What belongs to the saved model; written last, so there once training has ended."""
         return self.path / "model.json"
 
+    @property
+    def figures(self) -> Path:
+        """Figures of the report and of the learning-rate test."""
+        return self.path / "figures"
+
     def results(self) -> list[Path]:
         """Return everything that the recipe may have written here."""
         names = (
             *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
             *("predictions_val.npz", "predictions_certify.npz", "predictions_test.npz"),
             *("model.json", "model.safetensors", "thresholds.json"),
-            *("evaluation.json", "report.md", "report.json", "figures"),
+            *("evaluation.json", "report.md", "report.json"),
         )
-        return [self.path / name for name in names]
+        # The learning-rate test comes before the run.
+        figures = set(self.figures.glob("*")) - {self.figures / "lr_finder.png"}
+        return [*(self.path / name for name in names), *sorted(figures)]
+
+    def remove_leftovers(self) -> None:
+        """Delete the unfinished files of a run that was killed; no other process must write."""
+        for path in (*self.results(), self.checked_images):
+            remove_leftovers(path.parent, path.name)
+        for unfinished in self.path.glob(".saving-*"):  # of save_model
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def predictions(self, split: str) -> Path:
         """Return the file with the scores of ``"val"``, ``"certify"`` or ``"test"``."""
@@ -171,17 +201,50 @@ class Predictions:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside `path`; it takes the place of `path` if nothing is raised."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+def writing(path: Path) -> Iterator[None]:
+    """Say in one line what the system refused, as when the disk is full."""
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise RecipeError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; it takes the place of `path` if nothing is raised.
+
+    Raises
+    ------
+    RecipeError
+        If the system refuses to write; `path` is then as it was.
+    """
+    with writing(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            _flush_to_disk(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until the content would survive a loss of power: renaming doesn't wait for it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Delete what `replacing` left of these files when its process was killed.
+
+    No other process must be writing them.
+    """
+    for name in names:
+        for path in folder.glob(f".{glob.escape(name)}.????????"):
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

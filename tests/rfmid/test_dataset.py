@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,24 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from examples.rfmid.data.augmentation import build_augmentation
-from examples.rfmid.data.dataset import EpochSampler, EvaluationSet, ImageSource, TrainingSet, key
+from examples.rfmid.data.dataset import (
+    EpochSampler,
+    EvaluationSet,
+    ImageFiles,
+    TrainingSet,
+    key,
+    open_images,
+)
 from examples.rfmid.data.splits import Split, load_data
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.settings import AugmentationConfig, DataConfig
+from examples.rfmid.settings import (
+    AugmentationConfig,
+    Config,
+    DataConfig,
+    ImageConfig,
+    RuntimeConfig,
+)
 
 PREPROCESSING = Preprocessing(image_size=32)
 
@@ -25,19 +39,23 @@ def split(shared_data_folder: Path) -> Split:
     return load_data(DataConfig(folder=shared_data_folder, min_count=1)).train
 
 
-def training_set(split: Split, **settings: Any) -> TrainingSet:
-    images = ImageSource(split.paths, PREPROCESSING, **settings)
+def settings(**runtime: Any) -> Config:
+    return Config(image=ImageConfig(image_size=32), runtime=RuntimeConfig(**runtime))
+
+
+def training_set(split: Split, **runtime: Any) -> TrainingSet:
+    images = open_images(settings(**runtime), split, "train")
     return TrainingSet(
         images, split.labels, build_augmentation(AugmentationConfig(), PREPROCESSING)
     )
 
 
-def epoch_of(split: Split, epoch: int, *, n_workers: int = 0, **settings: Any) -> torch.Tensor:
+def epoch_of(split: Split, epoch: int, *, n_workers: int = 0, **runtime: Any) -> torch.Tensor:
     """Return all images of an epoch, in the order drawn."""
     sampler = EpochSampler(split.labels, by_rarest_class=True, seed=5)
     sampler.set_epoch(epoch)
     loader = DataLoader(
-        training_set(split, **settings),
+        training_set(split, **runtime),
         sampler=sampler,
         batch_size=8,
         num_workers=n_workers,
@@ -55,10 +73,34 @@ def test_augmentation_depends_on_seed_epoch_and_position_alone(split: Split) -> 
     assert not torch.equal(epoch_of(split, 1), first)
 
 
-def test_workers_and_cache_change_nothing(split: Split) -> None:
+def test_workers_and_cache_change_nothing(split: Split, tmp_path: Path) -> None:
     alone = epoch_of(split, 3)
     assert torch.equal(epoch_of(split, 3, n_workers=2), alone)
-    assert torch.equal(epoch_of(split, 3, cached=True), alone)
+    assert torch.equal(epoch_of(split, 3, cache="memory"), alone)
+    for _ in range(2):  # written, read
+        assert torch.equal(epoch_of(split, 3, cache="disk", cache_folder=tmp_path), alone)
+    on_disk = epoch_of(split, 3, n_workers=2, cache="disk", cache_folder=tmp_path)
+    assert torch.equal(on_disk, alone)
+
+
+@pytest.mark.parametrize("by_rarest_class", [True, False])
+@pytest.mark.parametrize("n_ranks", [2, 3, 5])
+def test_ranks_share_the_stream_of_one_process(
+    split: Split, n_ranks: int, by_rarest_class: bool
+) -> None:
+    def draws(rank: int, n: int) -> list[tuple[int, int]]:
+        sampler = EpochSampler(
+            split.labels, by_rarest_class=by_rarest_class, seed=1, rank=rank, n_ranks=n
+        )
+        sampler.set_epoch(4)
+        assert len(list(sampler)) == len(sampler)
+        return list(sampler)
+
+    whole = draws(0, 1)
+    parts = [draws(rank, n_ranks) for rank in range(n_ranks)]
+    together = [draw for drawn in zip(*parts, strict=True) for draw in drawn]
+    assert together[: len(whole)] == whole
+    assert len(together) - len(whole) < n_ranks
 
 
 def test_an_image_drawn_twice_is_changed_in_two_ways(split: Split) -> None:
@@ -77,7 +119,7 @@ def test_labels_stay_with_their_images(split: Split) -> None:
 
 
 def test_evaluation_images_are_the_preprocessed_files(split: Split) -> None:
-    dataset = EvaluationSet(ImageSource(split.paths, PREPROCESSING), PREPROCESSING)
+    dataset = EvaluationSet(ImageFiles(split.paths, PREPROCESSING), PREPROCESSING)
     with Image.open(split.paths[7]) as image:
         torch.testing.assert_close(dataset[7], PREPROCESSING(image))
 
@@ -112,8 +154,11 @@ def test_keys_are_seeds_that_differ() -> None:
 
 def test_an_image_that_vanishes_during_training_is_named(split: Split, tmp_path: Path) -> None:
     paths = (*split.paths[:-1], tmp_path / "gone.png")
-    dataset = EvaluationSet(ImageSource(paths, PREPROCESSING), PREPROCESSING)
+    dataset = EvaluationSet(ImageFiles(paths, PREPROCESSING), PREPROCESSING)
     with pytest.raises(RecipeError, match=r"gone.png"):
         dataset[len(paths) - 1]
-    with pytest.raises(RecipeError, match=r"1 of 24 images fail:\n .*gone.png"):
-        ImageSource(paths, PREPROCESSING, cached=True)
+    for cache in ("memory", "disk"):
+        config = settings(cache=cache, cache_folder=tmp_path)
+        with pytest.raises(RecipeError, match=r"1 of 24 images fail:\n .*gone.png"):
+            open_images(config, replace(split, paths=paths), "train")
+    assert not list(tmp_path.iterdir())

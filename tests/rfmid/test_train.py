@@ -23,6 +23,7 @@ from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
+from examples.rfmid.scoring.tune import tune
 from examples.rfmid.settings import Config, DataConfig, ThresholdConfig
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
@@ -255,10 +256,22 @@ def test_the_time_limit_stops_after_an_epoch(
 def test_resuming_a_run_that_has_ended_leaves_it_alone(
     run_copy: Path, shared_data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (run_copy / "thresholds.json").write_bytes(b"tuned since")
+    tune(run_copy, strategy="fixed")
+    tuned = (run_copy / "thresholds.json").read_bytes()
     train(tiny(shared_data_folder, epochs=3), run_copy, resume=True)
-    assert (run_copy / "thresholds.json").read_bytes() == b"tuned since"
+    assert (run_copy / "thresholds.json").read_bytes() == tuned
     assert "had ended already" in capsys.readouterr().out
+
+
+def test_resuming_repairs_a_model_whose_files_do_not_belong_together(
+    run_copy: Path, shared_data_folder: Path
+) -> None:
+    whole = {path.name: path.read_bytes() for path in run_copy.iterdir() if path.is_file()}
+    tune(run_copy, strategy="fixed")
+    (run_copy / "model.json").write_bytes(whole["model.json"])  # killed before this was replaced
+    train(tiny(shared_data_folder, epochs=3), run_copy, resume=True)
+    for name in ("thresholds.json", "model.json", "model.safetensors"):
+        assert (run_copy / name).read_bytes() == whole[name]
 
 
 def test_resuming_needs_no_pretrained_weights(

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import read_json, write_json
 
-__all__ = ["check_images", "for_each_image", "load_image", "repeated_images"]
+__all__ = ["check_images", "file_mark", "for_each_image", "load_image", "repeated_images"]
 
 _T = TypeVar("_T")
 
@@ -71,7 +71,11 @@ def for_each_image(
             desc=description,
             disable=not sys.stderr.isatty(),
         )
-        results = list(progress)
+        try:
+            results = list(progress)
+        except BaseException:  # interrupted, or the disk is full: don't decode the rest
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     failures = [result for result in results if isinstance(result, RecipeError)]
     if failures:
         shown = "\n  ".join(map(str, failures[:5]))
@@ -89,7 +93,7 @@ def check_images(paths: Sequence[Path], record: Path, threads: int | None = None
         If an image can't be decoded; the message lists the first ones.
     """
     known = read_json(record) if record.is_file() else {}
-    marks = {str(path): _mark(path) for path in paths}
+    marks = {str(path): list(file_mark(path)) for path in paths}
     unknown = [path for path in paths if known.get(str(path)) != marks[str(path)]]
 
     def check(path: Path) -> None:
@@ -99,10 +103,13 @@ def check_images(paths: Sequence[Path], record: Path, threads: int | None = None
     write_json(record, marks)
 
 
-def _mark(path: Path) -> list[int]:
-    """Return what changes when a file is replaced."""
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
+def file_mark(path: Path) -> tuple[str, int, int]:
+    """Return what changes when a file is replaced: name, size, time of the last change."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise RecipeError(f"cannot read the image {path}: {error}") from error
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 def repeated_images(splits: Mapping[str, Sequence[Path]]) -> list[tuple[Path, Path]]:

@@ -1,11 +1,12 @@
-"""The command line of ``train``: a preset, with single settings overridden by flags."""
+"""Command lines with all the settings of a run: a preset, with single ones overridden by flags."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
+from typing import TypeVar
 
 import tyro
 
@@ -15,7 +16,14 @@ from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
 
-__all__ = ["TrainArguments", "parse_train_arguments"]
+__all__ = [
+    "FindLrArguments",
+    "PrepareArguments",
+    "ProfileArguments",
+    "TrainArguments",
+    "parse_arguments",
+    "parse_train_arguments",
+]
 
 _DEFAULT_PRESET = "default"
 
@@ -39,8 +47,60 @@ class TrainArguments:
     """Delete the run in the folder."""
 
 
+@dataclass(frozen=True)
+class PrepareArguments:
+    """Decode and resize every photograph once, for runs with ``--cache disk``."""
+
+    config: Config
+    """Settings; those of the data, the images and the runtime count."""
+    preset: str | None = None
+    """Where the settings start: default, after, before, cpu or demo."""
+
+
+@dataclass(frozen=True)
+class ProfileArguments:
+    """Measure where the time of a training step goes. Nothing is kept of what is learnt."""
+
+    config: Config
+    """Settings, as for train."""
+    output: Path | None = None
+    """JSON file for the figures."""
+    preset: str | None = None
+    """Where the settings start: default, after, before, cpu or demo."""
+    steps: int = 50
+    """Steps that are measured, after as many as fill the pipeline."""
+
+
+@dataclass(frozen=True)
+class FindLrArguments:
+    """Sweep the learning rate over some steps, on a copy, and suggest one."""
+
+    run: Path
+    """Folder for lr_finder.json and figures/lr_finder.png; nothing else in it is touched."""
+    config: Config
+    """Settings, as for train."""
+    preset: str | None = None
+    """Where the settings start: default, after, before, cpu or demo."""
+    lr_min: float = 1e-7
+    """First value of --lr; the parameter groups keep their ratio."""
+    lr_max: float = 1.0
+    """Last value."""
+    steps: int = 100
+    """Steps from the first value to the last, each by the same factor."""
+
+
+_Arguments = TypeVar(
+    "_Arguments", TrainArguments, PrepareArguments, ProfileArguments, FindLrArguments
+)
+
+
 def parse_train_arguments(arguments: Sequence[str], prog: str) -> TrainArguments:
-    """Return what ``train`` was asked for.
+    """Return what ``train`` was asked for; see `parse_arguments`."""
+    return parse_arguments(TrainArguments, arguments, prog)
+
+
+def parse_arguments(kind: type[_Arguments], arguments: Sequence[str], prog: str) -> _Arguments:
+    """Return what a command was asked for.
 
     A flag overrides the preset, or the stored settings of a resumed run; which of these may
     differ is for `check_claim` to say.
@@ -52,16 +112,21 @@ def parse_train_arguments(arguments: Sequence[str], prog: str) -> TrainArguments
     SystemExit
         After ``--help``, or if an argument is unknown or malformed.
     """
+    required = {
+        field.name: tyro.MISSING
+        for field in fields(kind)
+        if field.default is MISSING and field.name != "config"
+    }
     return tyro.cli(
-        TrainArguments,
-        default=_defaults(arguments),
+        kind,
+        default=kind(config=_default_config(arguments), **required),
         args=list(arguments),
         prog=prog,
         config=(tyro.conf.OmitArgPrefixes,),
     )
 
 
-def _defaults(arguments: Sequence[str]) -> TrainArguments:
+def _default_config(arguments: Sequence[str]) -> Config:
     """Return the defaults of all settings, which depend on three of the flags."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     first.add_argument("--preset")
@@ -77,10 +142,9 @@ def _defaults(arguments: Sequence[str]) -> TrainArguments:
         folder = RunFolder(early.run)
         if not folder.config.is_file():
             raise RecipeError(f"{early.run} holds no run to resume")
-        return TrainArguments(run=tyro.MISSING, config=load_config(folder.config))
+        return load_config(folder.config)
     name = early.preset or _DEFAULT_PRESET
     if name not in PRESETS:
         raise RecipeError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
     preset = PRESETS[name]
-    preset = replace(preset, data=replace(preset.data, folder=tyro.MISSING))
-    return TrainArguments(run=tyro.MISSING, config=preset)
+    return replace(preset, data=replace(preset.data, folder=tyro.MISSING))

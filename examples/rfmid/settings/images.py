@@ -128,6 +128,14 @@ class AugmentationConfig:
     """Probability of erasing a rectangle: occlusion."""
     interpolation: Literal["nearest", "bilinear"] = "nearest"
     """Resampling of the rotation and the affine change (torchvision's default is nearest)."""
+    fused: bool = False
+    """Rotate, shift, scale, flip and cut the centre in one resampling, before the colours."""
+
+    @property
+    def has_affine(self) -> bool:
+        """Whether there is an affine change beside the rotation."""
+        scaled = (self.scale_min, self.scale_max) != (1, 1)
+        return scaled or self.affine_degrees > 0 or self.translate > 0
 
     def __post_init__(self) -> None:
         require_choices(self)

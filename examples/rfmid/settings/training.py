@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from examples.rfmid.settings.checks import require, require_choices, require_range
@@ -180,8 +181,16 @@ class RuntimeConfig:
     """CPU threads; None leaves PyTorch's choice."""
     num_workers: int | None = None
     """Processes that load images; None: up to 8 for a GPU, none for a CPU."""
-    cache: Literal["none", "memory"] = "none"
-    """memory: decode and resize each image once, and keep it."""
+    cache: Literal["none", "memory", "disk"] = "none"
+    """Decode and resize each image once: memory keeps it for this run, disk for all runs."""
+    cache_folder: Path | None = None
+    """Where cache disk keeps the resized images; None: .rfmid_cache in the data folder."""
+    augment_on: Literal["auto", "cpu", "device"] = "auto"
+    """Where images are augmented, the same draws either way: auto is device for CUDA, else cpu."""
+    channels_last: Literal["auto", "on", "off"] = "auto"
+    """Memory format of images and weights: auto is on for CUDA (a CPU gets slower)."""
+    compile: bool = False
+    """Compile the network with torch.compile: a slow first step, faster ones after it."""
     max_minutes: float | None = None
     """Stop after the epoch that exceeds this time; --resume goes on."""
 

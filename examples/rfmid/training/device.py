@@ -11,7 +11,7 @@ import torch
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import Config
 
-__all__ = ["autocast", "choose_device", "default_workers", "torch_settings"]
+__all__ = ["autocast", "choose_device", "default_workers", "memory_format", "torch_settings"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -42,11 +42,21 @@ def autocast(config: Config, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
+def memory_format(config: Config, device: torch.device) -> torch.memory_format:
+    """Return how images and weights lie in memory."""
+    setting = config.runtime.channels_last
+    last = setting == "on" or (setting == "auto" and device.type == "cuda")
+    return torch.channels_last if last else torch.contiguous_format
+
+
 def default_workers(n_workers: int | None, device: torch.device) -> int:
     """Return the number of loading processes: on a CPU they'd take the network's cores."""
     if n_workers is not None:
         return n_workers
-    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 1) - 1))
+    if device.type == "cpu":
+        return 0
+    ranks = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(8, max(1, (os.cpu_count() or 1) // ranks - 1))
 
 
 @contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
 
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.locks import locked
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import differences, load_config, save_config
+from mlthresh import FileFormatError, load_model
 
-__all__ = ["check_claim", "claim_folder"]
+__all__ = ["check_claim", "claim_folder", "claimed", "has_whole_model"]
 
 # Where the data lies may change, for what it is has a fingerprint in the checkpoint.
 _MAY_CHANGE = ("runtime.", "data.folder", "data.train_", "data.val_", "data.test_")
@@ -57,12 +62,35 @@ def check_claim(folder: RunFolder, config: Config, *, resume: bool, overwrite: b
         )
 
 
+@contextmanager
+def claimed(folder: RunFolder) -> Iterator[None]:
+    """Keep other processes out of a run folder, and clear what a killed one left unfinished.
+
+    Raises
+    ------
+    RecipeError
+        If another process is training there.
+    """
+    folder.create()
+    with locked(folder.lock, refusal=f"another process is training in {folder.path}"):
+        folder.remove_leftovers()
+        yield
+
+
+def has_whole_model(folder: RunFolder, network: nn.Module) -> bool:
+    """Tell whether training has ended, with a saved model whose files belong together."""
+    if not folder.manifest.is_file():
+        return False
+    try:
+        load_model(folder.path, network)
+    except (FileFormatError, FileNotFoundError):  # cut short while its thresholds were replaced
+        return False
+    return True
+
+
 def claim_folder(folder: RunFolder, config: Config, *, overwrite: bool) -> None:
     """Write ``config.json`` into the run folder; delete the run there first if so asked."""
     if overwrite:
         for path in folder.results():  # other files in the folder stay
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
     save_config(folder.config, config)

@@ -1,0 +1,74 @@
+"""One step of training and one pass over a split: plain PyTorch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.training.device import autocast
+from examples.rfmid.training.session import Session
+
+__all__ = ["learn", "loading_errors", "predict_logits", "progress", "training_step"]
+
+
+def training_step(session: Session, batch: Any) -> tuple[Tensor, int]:
+    """Learn from a batch of the loader; return its mean loss, still on the device, and its size."""
+    images, labels = session.inputs(batch)
+    return learn(session, images, labels), len(labels)
+
+
+def learn(session: Session, images: Tensor, labels: Tensor) -> Tensor:
+    """Forward, backward, clip, step; return the mean loss."""
+    clip_norm = session.config.optimizer.clip_norm
+    with autocast(session.config, session.device):
+        logits = session.network(images)
+    loss: Tensor = session.criterion(logits, labels) * session.world.share(labels)
+    session.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(session.model.parameters(), clip_norm)
+    session.optimizer.step()
+    return loss.detach()
+
+
+@torch.inference_mode()
+def predict_logits(session: Session, split: str, description: str) -> Tensor:
+    """Return the logits of every image of a split in its order, float32 on the CPU."""
+    session.model.eval()
+    batches = []
+    for images in progress(session, session.eval_loaders[split], description):
+        with autocast(session.config, session.device):
+            logits = session.model(session.on_device(images))
+        batches.append(logits.float())
+    return session.world.gather(torch.cat(batches).cpu(), len(session.data.splits[split]))
+
+
+def progress(session: Session, loader: DataLoader[Any], description: str) -> Any:
+    """Return the batches, with a progress bar on a terminal."""
+    shown = session.world.is_main and sys.stderr.isatty()
+    return tqdm(loader, desc=description, leave=False, disable=not shown)
+
+
+@contextmanager
+def loading_errors(hint: str) -> Iterator[None]:
+    """Turn what a worker process died of into one line."""
+    try:
+        yield
+    except RecipeError as error:  # a worker's comes with its traceback around the message
+        message = str(error).rpartition("RecipeError: ")[2].strip()
+        raise RecipeError(f"{message}; {hint}") from error
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RecipeError(
+            f"a process that loads images died ({error}): was there too little memory? "
+            f"--num-workers sets their number; {hint}"
+        ) from error

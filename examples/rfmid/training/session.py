@@ -111,7 +111,7 @@ def build_session(
             config.model.weights if pretrained else "none",
             seed=key(config.training.seed),
         )
-    model = built.model.to(device, memory_format=memory_format(config, device))
+    model = built.model.to(device).to(memory_format=memory_format(config, device))
     optimizer = _optimizer(config, model, built.head)
     criterion = _criterion(config, data.train)
     posterior = _posterior(criterion) if config.loss.link else None  # on the CPU

@@ -32,7 +32,7 @@ def learn(session: Session, images: Tensor, labels: Tensor) -> Tensor:
         logits = session.network(images)
     loss: Tensor = session.criterion(logits, labels) * session.world.share(labels)
     session.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(session.model.parameters(), clip_norm)
     session.optimizer.step()

@@ -13,13 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
+from mlthresh._segments import Index, Segments
 from mlthresh.constraints import Constraints, Window
 from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.objectives import Objective
 
 __all__ = ["Choices", "Cuts"]
-
-Index = npt.NDArray[np.intp]
 
 
 class Choices(NamedTuple):
@@ -54,17 +53,14 @@ class Cuts:
         self._ranks = [
             one_class.ranks(cuts) for one_class, cuts in zip(classes, thresholds, strict=True)
         ]
-        size = np.array([len(cuts) for cuts in thresholds])
-        self._start = np.cumsum(size) - size
-        self._class = np.repeat(np.arange(len(classes)), size)
+        self.segments = Segments([len(cuts) for cuts in thresholds])
         self.threshold = np.concatenate(thresholds)
         called = zip(
             *(c.called(*rank) for c, rank in zip(classes, self._ranks, strict=True)), strict=True
         )
         tp, fp = (np.concatenate(each).astype(np.float64) for each in called)
-        positives, negatives = np.array([one_class.total for one_class in classes]).T[
-            :, self._class
-        ]
+        totals = np.array([one_class.total for one_class in classes])
+        positives, negatives = totals[self.segments.of_class].T
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
 
     @classmethod
@@ -83,19 +79,38 @@ class Cuts:
     def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:
         """Return for each class the best feasible cut, the first of equals, or the closest."""
         value = objective(*self.counts)
-        shortfalls = constraints.of(self._class).shortfalls(self.counts)
-        feasible = np.all(shortfalls <= 0, axis=0)
-        index = self._first_best(value, feasible)
-        for c in np.flatnonzero(index < 0):
-            one_class = np.flatnonzero(self._class == c)
-            index[c] = one_class[_closest(shortfalls[:, one_class], value[one_class])]
+        feasible, admissible = self.admissible(constraints)
+        index = self.segments.first_best(value, admissible)
+        return index, self.at(index, value[index], feasible)
+
+    def admissible(
+        self, constraints: Constraints
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Return which classes have a feasible cut, and which cuts each class may choose from.
+
+        Those are the feasible ones or, without any, those of the smallest largest shortfall; of
+        them, where recall falls short the least.
+        """
+        shortfalls = constraints.of(self.segments.of_class).shortfalls(self.counts)
+        admissible = np.all(shortfalls <= 0, axis=0)
+        feasible = np.logical_or.reduceat(admissible, self.segments.start)
+        for c in np.flatnonzero(~feasible):
+            closest = np.flatnonzero(self.segments.of_class == c)
+            for shortfall in (shortfalls.max(axis=0), shortfalls[0]):
+                missed = shortfall[closest]
+                closest = closest[missed == missed.min()]
+            admissible[closest] = True
+        return feasible, admissible
+
+    def at(self, index: Index, value: CountArray, feasible: npt.NDArray[np.bool_]) -> Choices:
+        """Return the choices of the cut with this index in each class."""
         counts = Counts(*(count[index] for count in self.counts))
-        return index, Choices(self.threshold[index], value[index], counts, feasible[index])
+        return Choices(self.threshold[index], value, counts, feasible)
 
     def midway(self, index: Index, lowest: FloatArray) -> FloatArray:
         """Return the middle of the gap below each cut: the same decisions, with room around."""
         upper = self.threshold[index]
-        within = (index - self._start).tolist()
+        within = (index - self.segments.start).tolist()
         lower = np.array(
             [
                 one_class.score_below(positive_rank[i], negative_rank[i])
@@ -109,18 +124,3 @@ class Cuts:
         middle = np.array([c.usable(m) for c, m in zip(self._classes, middle, strict=True)])
         # Neighbouring floats have no number between them.
         return np.where(gap & (middle > lower), np.maximum(middle, lowest), upper)
-
-    def _first_best(self, value: CountArray, among: npt.NDArray[np.bool_]) -> Index:
-        """Return the first of the best cuts of each class, or -1 where none is among them."""
-        top = np.maximum.reduceat(np.where(among, value, -np.inf), self._start)
-        best = np.flatnonzero(among & (value == top[self._class]))
-        index = np.full(len(self._start), -1)
-        # Assigned in reverse order, the first of a class stays.
-        index[self._class[best[::-1]]] = best[::-1]
-        return index
-
-
-def _closest(shortfalls: CountArray, value: CountArray) -> int:
-    """Return the smallest largest shortfall; of equals, recall's, then the best value."""
-    keys = (-value, shortfalls[0], shortfalls.max(axis=0))
-    return int(np.lexsort(keys)[0])

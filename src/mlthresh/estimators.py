@@ -72,9 +72,9 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
         Splits fitted at a time, as in scikit-learn.
     random_state : int, RandomState or Generator, optional
         For `cv` as a number; by default the seed 0, so that a fit can be repeated.
-    objective, min_recall, min_precision, min_specificity, max_alarm_rate
+    objective, min_recall, min_precision, min_specificity, max_alarm_rate, min_threshold
         As in `ThresholdSearch`.
-    min_threshold, max_threshold, confidence, joint, strategy, grid, on_infeasible
+    max_threshold, confidence, joint, strategy, grid, average, on_infeasible
         As in `ThresholdSearch`. A promise by `confidence` is for a model that is fixed, so it
         takes ``cv="prefit"``, or one split and ``refit=False``.
 
@@ -144,6 +144,7 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
         joint: bool = False,
         strategy: str = "exact",
         grid: Any = None,
+        average: str = "macro",
         on_infeasible: str = "closest",
     ) -> None:
         self.estimator = estimator
@@ -163,6 +164,7 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
         self.joint = joint
         self.strategy = strategy
         self.grid = grid
+        self.average = average
         self.on_infeasible = on_infeasible
 
     def fit(

@@ -19,6 +19,7 @@ from mlthresh.exceptions import InputError
 __all__ = ["Objective", "cost", "fbeta", "ratio", "resolve_objective"]
 
 CountFunction = Callable[[CountArray, CountArray, CountArray, CountArray], npt.ArrayLike]
+WorthFunction = Callable[[float, float, float, float], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,12 @@ class Objective:
     rises_with_hits : bool, default False
         Promise, beside the first, that at equal `fp` the value never falls as `tp` grows. Large
         data is then searched in part.
+    worth : callable, optional
+        Only for a quotient of two linear functions of the counts, which can be optimised over
+        the summed counts of all classes (``average="micro"``). ``worth(tp, fp, fn, tn)`` takes
+        floats and returns what one more hit gains and one more false alarm loses there, the
+        numbers of positives and negatives being fixed: the two partial derivatives, both
+        multiplied by any one positive number, the second negated.
 
     Examples
     --------
@@ -51,6 +58,7 @@ class Objective:
     function: CountFunction = field(repr=False)
     falls_with_false_alarms: bool = False
     rises_with_hits: bool = False
+    worth: WorthFunction | None = field(default=None, repr=False)
 
     def __call__(
         self, tp: CountArray, fp: CountArray, fn: CountArray, tn: CountArray
@@ -104,8 +112,15 @@ def fbeta(beta: float) -> Objective:
         hit = (1 + square) * tp
         return ratio(hit, hit + square * fn + fp)
 
+    def worth(tp: float, fp: float, fn: float, tn: float) -> tuple[float, float]:  # noqa: ARG001
+        return fp + square * (tp + fn), tp
+
     return Objective(
-        f"fbeta({float(beta)!r})", function, falls_with_false_alarms=True, rises_with_hits=True
+        f"fbeta({float(beta)!r})",
+        function,
+        falls_with_false_alarms=True,
+        rises_with_hits=True,
+        worth=worth,
     )
 
 
@@ -149,6 +164,7 @@ def cost(*, miss: float, false_alarm: float) -> Objective:
         function,
         falls_with_false_alarms=false_alarm > 0,
         rises_with_hits=false_alarm > 0,
+        worth=lambda tp, fp, fn, tn: (miss, false_alarm),  # noqa: ARG005
     )
 
 
@@ -176,15 +192,23 @@ def _youden(tp: CountArray, fp: CountArray, fn: CountArray, tn: CountArray) -> C
     return ratio(tp, tp + fn) + ratio(tn, tn + fp) - 1
 
 
+def _worth_in_union(tp: float, fp: float, fn: float, tn: float) -> tuple[float, float]:  # noqa: ARG001
+    return tp + fp + fn, tp
+
+
+def _worth_in_rates(tp: float, fp: float, fn: float, tn: float) -> tuple[float, float]:
+    return (fp + tn) or 1.0, tp + fn
+
+
 _NAMED = {
-    name: Objective(name, function, falls_with_false_alarms=True, rises_with_hits=True)
-    for name, function in {
-        "f1": _f1,
-        "jaccard": _jaccard,
-        "mcc": _mcc,
-        "balanced_accuracy": _balanced_accuracy,
-        "youden": _youden,
-    }.items()
+    name: Objective(name, function, falls_with_false_alarms=True, rises_with_hits=True, worth=worth)
+    for name, function, worth in (
+        ("f1", _f1, _worth_in_union),
+        ("jaccard", _jaccard, _worth_in_union),
+        ("mcc", _mcc, None),
+        ("balanced_accuracy", _balanced_accuracy, _worth_in_rates),
+        ("youden", _youden, _worth_in_rates),
+    )
 }
 
 

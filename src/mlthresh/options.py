@@ -31,6 +31,7 @@ FLOORS = ("min_recall", "min_precision", "min_specificity", "max_alarm_rate")
 BOUNDS = ("min_threshold", "max_threshold")
 CHOICES = {
     "strategy": ("exact", "pooled", "grid"),
+    "average": ("macro", "micro"),
     "score_scale": ("probability", "real"),
     "on_infeasible": ("closest", "raise", "never"),
 }
@@ -51,6 +52,7 @@ class SearchOptions(TypedDict, total=False):
     strategy: Literal["exact", "pooled", "grid"]
     grid: npt.ArrayLike | None
     score_scale: ScoreScale
+    average: Literal["macro", "micro"]
     on_infeasible: Literal["closest", "raise", "never"]
 
 
@@ -70,6 +72,7 @@ class Settings:
     strategy: Literal["exact", "pooled", "grid"] = "exact"
     grid: npt.ArrayLike | None = None
     score_scale: ScoreScale = "probability"
+    average: Literal["macro", "micro"] = "macro"
     on_infeasible: Literal["closest", "raise", "never"] = "closest"
 
     def __post_init__(self) -> None:
@@ -103,10 +106,15 @@ class Settings:
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Raise unless each option is in its domain and applies beside the others."""
-    resolve_objective(options["objective"])
+    objective = resolve_objective(options["objective"])
     for name, choices in CHOICES.items():
         if options[name] not in choices:
             raise InputError(f"{name} must be one of {choices}, got {options[name]!r}")
+    if options["average"] == "micro" and objective.worth is None:
+        raise InputError(
+            "average='micro' applies to f1, fbeta, jaccard, cost, youden and balanced_accuracy, "
+            f"got {objective.name!r}"
+        )
     for name in (*FLOORS, *BOUNDS):
         value = options[name]
         if value is None:
@@ -141,6 +149,7 @@ def options_as_json(options: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "objective": resolve_objective(options["objective"]).name,
         "strategy": options["strategy"],
+        "average": options["average"],
         "on_infeasible": options["on_infeasible"],
     }
     for name in (*FLOORS, *BOUNDS, "grid"):

@@ -25,12 +25,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh._hierarchical import fit_logistic
+from mlthresh._segments import Segments
 from mlthresh._support import LOGIT, REAL, Matrix, Support, condense
 from mlthresh.constraints import Constraints, Window
 from mlthresh.counts import Counts, SortedClass, from_here_up
+from mlthresh.joint import best_sum
 from mlthresh.objectives import Objective
 from mlthresh.threshold_set import ScoreScale
 
@@ -46,6 +49,8 @@ def pooled_targets(
     objective: Objective,
     constraints: Sequence[Constraints],
     score_scale: ScoreScale,
+    *,
+    together: bool = False,
 ) -> list[np.floating[Any] | None]:
     """Return for each class the threshold with the best expected objective.
 
@@ -62,16 +67,30 @@ def pooled_targets(
         Called with expected counts, which are not whole numbers.
     score_scale : {"probability", "real"}
         Probabilities are seen through the logit, real scores as they are.
+    together : bool, default False
+        The best objective is that of the expected counts summed over the classes.
     """
     support = condense(classes, LOGIT if score_scale == "probability" else REAL)
     if not support.positive.any():
         return [None] * len(classes)
     probability = class_probability(support)
-    found = {
-        c: _best(support, c, probability[c], windows[c], objective, constraints[c])
-        for c in range(len(classes))
-        if len(support.cuts[c])
-    }
+    known = [c for c in range(len(classes)) if len(support.cuts[c])]
+    candidates = [_candidates(support, c, windows[c]) for c in known]
+    each = [
+        _expected_counts(support, c, probability[c])(thresholds)
+        for c, thresholds in zip(known, candidates, strict=True)
+    ]
+    admissible = [
+        _feasible_if_any(constraints[c], counts) for c, counts in zip(known, each, strict=True)
+    ]
+    segments = Segments([len(thresholds) for thresholds in candidates])
+    counts = Counts(*(np.concatenate(count) for count in zip(*each, strict=True)))
+    among = np.concatenate(admissible)
+    if together:
+        index, _ = best_sum(segments, counts, among, objective)
+    else:
+        index = segments.first_best(objective(*counts), among)
+    found = dict(zip(known, np.concatenate(candidates)[index], strict=True))
     typical = np.median(list(found.values())).astype(windows[0].lowest.dtype)
     return [
         found.get(c, np.clip(typical, window.lowest, window.highest))
@@ -98,25 +117,16 @@ def class_probability(support: Support) -> Matrix:
     return np.asarray(sum(s[:, None] * fit.probability for s, fit in zip(share, fits, strict=True)))
 
 
-def _best(
-    support: Support,
-    c: int,
-    probability: Matrix,
-    window: Window,
-    objective: Objective,
-    constraints: Constraints,
-) -> np.floating[Any]:
-    """Return the lowest of the best thresholds of one class."""
-    dtype = support.cuts[c].dtype
-    candidates = np.append(support.thresholds[c], dtype.type(np.inf))
-    candidates = np.unique(np.clip(candidates, window.lowest, window.highest))
-    counts = _expected_counts(support, c, probability)(candidates)
-    value = objective(*counts)
-    feasible = np.all(constraints.shortfalls(counts) <= 0, axis=0)
-    if feasible.any():
-        value = np.where(feasible, value, -np.inf)
-    best: np.floating[Any] = candidates[np.argmax(value)]
-    return best
+def _candidates(support: Support, c: int, window: Window) -> FloatArray:
+    """Return the thresholds of one class that are allowed, ascending."""
+    thresholds = support.thresholds[c]
+    thresholds = np.append(thresholds, thresholds.dtype.type(np.inf))
+    return np.unique(np.clip(thresholds, window.lowest, window.highest))
+
+
+def _feasible_if_any(constraints: Constraints, counts: Counts) -> npt.NDArray[np.bool_]:
+    feasible: npt.NDArray[np.bool_] = np.all(constraints.shortfalls(counts) <= 0, axis=0)
+    return feasible if feasible.any() else np.ones_like(feasible)
 
 
 def _expected_counts(

@@ -8,6 +8,7 @@ classes the part above g is small, and only that is sorted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh.constraints import Constraints
-from mlthresh.counts import Counts, SortedClass
+from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.objectives import Objective
 
 __all__ = ["is_proven", "promising_parts"]
@@ -64,7 +65,10 @@ def promising_parts(
 
 
 def is_proven(
-    part: SortedClass, threshold: np.floating[Any], value: float, objective: Objective
+    part: SortedClass,
+    threshold: np.floating[Any],
+    value: float,
+    objective: Callable[[CountArray, CountArray, CountArray, CountArray], CountArray],
 ) -> bool:
     """Tell whether no cut below the part's floor can be as good as this feasible one above it."""
     rank = (int(scores.searchsorted(threshold)) for scores in (part.positive, part.negative))

@@ -15,7 +15,7 @@ from mlthresh.evidence import Evidence
 from mlthresh.exceptions import InfeasibleError, InputError
 from mlthresh.objectives import Objective, ratio, resolve_objective
 from mlthresh.options import Settings, grid_points, options_as_json
-from mlthresh.strategies import Found, exact, grid, pooled
+from mlthresh.strategies import Found, exact, exact_together, grid, grid_together, pooled
 from mlthresh.threshold_set import ScoreScale, Status, ThresholdSet
 
 __all__ = ["settle"]
@@ -93,17 +93,19 @@ def _found(
     objective: Objective,
     score_scale: ScoreScale,
 ) -> Found:
+    together = settings.average == "micro"
     if settings.strategy == "grid":
-        return grid(evidence, task, objective, grid_points(settings.grid))
+        on_grid = grid_together if together else grid
+        return on_grid(evidence, task, objective, grid_points(settings.grid))
     if settings.strategy == "exact":
-        return exact(evidence, task, objective)
+        return (exact_together if together else exact)(evidence, task, objective)
     if settings.score_scale == "probability" and score_scale == "real":
         lowest, highest = evidence.extent
         raise InputError(
             f"strategy='pooled' expects probabilities, but y_score ranges from {lowest} "
             f"to {highest}; for logits or margins pass score_scale='real'"
         )
-    return pooled(evidence, task, objective, settings.score_scale)
+    return pooled(evidence, task, objective, settings.score_scale, together=together)
 
 
 def _recorded_scale(settings: Settings, evidence: Evidence) -> ScoreScale:

@@ -10,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
+from mlthresh._segments import Index
 from mlthresh.constraints import Task, Window
 from mlthresh.counts import Counts, SortedClass
-from mlthresh.cuts import Choices
+from mlthresh.cuts import Choices, Cuts
 from mlthresh.evidence import Evidence
 from mlthresh.exceptions import InputError
+from mlthresh.joint import choose_together, search_together
 from mlthresh.objectives import Objective
 from mlthresh.pooling import pooled_targets
 from mlthresh.pruning import is_proven
 from mlthresh.search import search_exact, search_nearest, search_points
 from mlthresh.threshold_set import ScoreScale
 
-__all__ = ["Found", "exact", "grid", "pooled"]
+__all__ = ["Found", "exact", "exact_together", "grid", "grid_together", "pooled"]
 
 
 class Found(NamedTuple):
@@ -46,7 +48,7 @@ class Found(NamedTuple):
 
     def supported(
         self, columns: slice, classes: Sequence[SortedClass]
-    ) -> tuple[npt.NDArray[np.intp], list[SortedClass]]:
+    ) -> tuple[Index, list[SortedClass]]:
         """Note how large these classes are, and return those that have a positive."""
         self.support[columns] = [one_class.n_positives for one_class in classes]
         self.totals[:, columns] = np.array([one_class.total for one_class in classes]).T
@@ -70,6 +72,17 @@ class Found(NamedTuple):
             never = Choices(infinity, objective(*counts), counts, feasible[lost])
             self.choices.put(lost, never)
         return self._replace(choices=self.choices._replace(feasible=feasible))
+
+    @property
+    def negatives_elsewhere(self) -> float:
+        """The weight of the negatives of classes without a positive."""
+        return float(self.totals[1, self.support == 0].sum())
+
+    def averaged(self, objective: Objective) -> Found:
+        """Give every class the objective of the summed counts as its value."""
+        value = objective(*(count.sum(keepdims=True) for count in self.choices.counts))
+        self.choices.value[...] = value
+        return self
 
 
 def exact(data: Evidence, task: Task, objective: Objective) -> Found:
@@ -102,6 +115,51 @@ def _search_parts(
     return proven
 
 
+def exact_together(data: Evidence, task: Task, objective: Objective) -> Found:
+    """Search every cut for the best average, in part where each class's part proves enough."""
+    everything = slice(0, data.n_classes)
+    parts = data.promising_parts(objective, task.constraints)
+    searched = _completed(parts, data)
+    while True:
+        found = Found.nothing(data.n_classes, data.dtype)
+        some, classes = found.supported(everything, searched)
+        if not classes:
+            break
+        choices, worth = search_together(
+            classes, task.of(some), objective, found.negatives_elsewhere
+        )
+        found.choices.put(some, choices)
+        value = worth(*found.choices.counts)
+        unproven = {
+            c
+            for c, part in enumerate(parts)
+            if part is searched[c]
+            and not (
+                found.choices.feasible[c]
+                and is_proven(part, found.choices.threshold[c], value[c], worth)
+            )
+        }
+        if not unproven:
+            break
+        searched = _completed(
+            [None if c in unproven else one for c, one in enumerate(searched)], data
+        )
+    return found.settled(task, objective).averaged(objective)
+
+
+def _completed(parts: Sequence[SortedClass | None], data: Evidence) -> list[SortedClass]:
+    """Return the parts, and the whole class where there is none."""
+    completed: list[SortedClass] = []
+    for columns in data.batches:
+        batch = parts[columns]
+        given = [part for part in batch if part is not None]
+        if len(given) < len(batch):
+            whole = data.sorted_classes(columns)
+            given = [part or one for part, one in zip(batch, whole, strict=True)]
+        completed += given
+    return completed
+
+
 def grid(
     data: Evidence, task: Task, objective: Objective, points: npt.NDArray[np.float64]
 ) -> Found:
@@ -110,28 +168,59 @@ def grid(
     for columns in data.batches:
         some, classes = found.supported(columns, data.sorted_classes(columns))
         if classes:
-            promised, each = zip(*(_grid_points(data, points, task, c) for c in some), strict=True)
-            choices = search_points(classes, each, task.of(some), objective)
-            choices.feasible[...] &= promised
+            each, of_some = _grid_points(data, points, task, some)
+            choices = search_points(classes, each, of_some, objective)
+            choices.feasible[...] &= of_some.window.holds
             found.choices.put(some, choices)
     return found.settled(task, objective)
 
 
+def grid_together(
+    data: Evidence, task: Task, objective: Objective, points: npt.NDArray[np.float64]
+) -> Found:
+    """Try the same points for each class, for the best average."""
+    found = Found.nothing(data.n_classes, data.dtype)
+    everything = slice(0, data.n_classes)
+    some, classes = found.supported(everything, data.sorted_classes(everything))
+    if classes:
+        each, of_some = _grid_points(data, points, task, some)
+        _, choices, _ = choose_together(
+            Cuts(classes, each), of_some, objective, found.negatives_elsewhere
+        )
+        choices.feasible[...] &= of_some.window.holds
+        found.choices.put(some, choices)
+    return found.settled(task, objective).averaged(objective)
+
+
 def _grid_points(
-    data: Evidence, points: npt.NDArray[np.float64], task: Task, c: int
-) -> tuple[bool, FloatArray]:
-    """Return the points that a class may take, and whether its promise holds there."""
-    allowed = data.grid_points(points, task.allowed.of(c))
-    if len(allowed) == 0:
-        lowest, highest = task.allowed.lowest[c], task.allowed.highest[c]
-        raise InputError(f"no grid point lies in [{lowest}, {highest}]")
-    promised = task.window.of(c).inside(allowed)
-    # Where nothing is promised, the lowest point comes closest.
-    return (True, promised) if len(promised) else (False, allowed[:1])
+    data: Evidence, points: npt.NDArray[np.float64], task: Task, classes: Index
+) -> tuple[list[FloatArray], Task]:
+    """Return the points that each class may take, and its task, broken where no promise holds."""
+    chosen, task = [], task.of(classes)
+    for i, c in enumerate(classes.tolist()):
+        allowed = data.grid_points(points, task.allowed.of(i))
+        if len(allowed) == 0:
+            lowest, highest = task.allowed.lowest[i], task.allowed.highest[i]
+            raise InputError(f"no grid point lies in [{lowest}, {highest}] (class {c})")
+        promised = task.window.of(i).inside(allowed)
+        # Where nothing is promised, the lowest point comes closest.
+        task.window.holds[i] &= len(promised) > 0
+        chosen.append(promised if len(promised) else allowed[:1])
+    return chosen, task
 
 
-def pooled(data: Evidence, task: Task, objective: Objective, score_scale: ScoreScale) -> Found:
-    """Take the cut nearest to where a model of all classes together expects the best."""
+def pooled(
+    data: Evidence,
+    task: Task,
+    objective: Objective,
+    score_scale: ScoreScale,
+    *,
+    together: bool = False,
+) -> Found:
+    """Take the cut nearest to where a model of all classes together expects the best.
+
+    With `together`, the best average.
+    """
     n_classes = data.n_classes
     found = Found.nothing(n_classes, data.dtype)
     everything = slice(0, n_classes)
@@ -148,6 +237,7 @@ def pooled(data: Evidence, task: Task, objective: Objective, score_scale: ScoreS
         objective,
         [one.constraints for one in each_task],
         score_scale,
+        together=together,
     )
     usable = [
         one_class.usable(target)
@@ -166,4 +256,5 @@ def pooled(data: Evidence, task: Task, objective: Objective, score_scale: ScoreS
             [classes[c] for c in others.tolist()], targets[others], of_others, objective
         )
         found.choices.put(others, choices)
-    return found.settled(task, objective, borrowed=True)
+    found = found.settled(task, objective, borrowed=True)
+    return found.averaged(objective) if together else found

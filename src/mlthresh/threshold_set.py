@@ -47,7 +47,9 @@ class ThresholdSet:
     support : int array of shape (n_classes,)
         Positives that the threshold was chosen by.
     objective_value, precision, recall, f1, alarm_rate : float64 arrays of shape (n_classes,)
-        NaN where a rate has nothing to be measured on.
+        NaN where a rate has nothing to be measured on. `objective_value` is each class's own, or
+        with ``average="micro"`` that of the summed counts, the same in every class: its mean is
+        what was maximised.
     certified : bool array of shape (n_classes,)
         The floors on recall and specificity hold on unseen data with the confidence asked for.
     positives_missing : int array of shape (n_classes,)

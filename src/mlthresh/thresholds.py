@@ -28,8 +28,8 @@ __all__ = ["SearchOptions", "ThresholdSearch", "find_optimal_thresholds"]
 class ThresholdSearch(Settings):
     r"""A threshold search with all its options, ready to run on any data.
 
-    For each class alone, the search maximises the objective over the thresholds that satisfy
-    every constraint; of equally good ones it takes the lower.
+    The search maximises the objective over the thresholds that satisfy every constraint, for each
+    class alone or for all together; of equally good ones it takes the lower.
 
     Parameters
     ----------
@@ -60,6 +60,15 @@ class ThresholdSearch(Settings):
         What the scores are declared to be; kept in the result. "pooled" models probabilities
         on the logit scale, and raises where one is outside [0, 1]; logits and margins are
         "real". For the other strategies, scores outside [0, 1] are recorded as "real".
+    average : {"macro", "micro"}, default "macro"
+        "macro" maximises the objective of each class, and so its mean over the classes. "micro"
+        maximises the objective of the counts summed over all classes and rows: f1, fbeta,
+        jaccard, cost, youden or balanced_accuracy; others raise. The optimum is exact over all
+        combinations of cuts ("pooled": of the expected counts; "grid": over all combinations of
+        points), and where several combinations reach it, each class takes its lowest threshold
+        among them. Constraints, bounds and promises stay those of each class. A class's threshold
+        then depends on the other columns. Classes without positives count with their true
+        negatives.
     on_infeasible : {"closest", "raise", "never"}, default "closest"
         For a class that no threshold suits: the point with the smallest largest shortfall
         (of equals, recall's counts first), an `InfeasibleError`, or a threshold of infinity.
@@ -124,7 +133,8 @@ def find_optimal_thresholds(
 
     .. math:: \arg\max_t\; O(TP, FP, FN, TN) \quad \text{subject to the constraints,}
 
-    the lower threshold where several are best.
+    the lower threshold where several are best. With ``average="micro"`` it is instead one
+    :math:`O` of the counts summed over the classes.
 
     Parameters
     ----------
@@ -141,7 +151,7 @@ def find_optimal_thresholds(
     **options
         As in `ThresholdSearch`: `objective`, `min_recall`, `min_precision`, `min_specificity`,
         `max_alarm_rate`, `min_threshold`, `max_threshold`, `confidence`, `joint`, `strategy`,
-        `grid`, `score_scale`, `on_infeasible`.
+        `grid`, `score_scale`, `average`, `on_infeasible`.
 
     Returns
     -------

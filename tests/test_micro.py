@@ -1,0 +1,303 @@
+"""The micro-averaged optimum against brute force over the product of all classes' cuts."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from mlthresh import (
+    InfeasibleError,
+    InputError,
+    Objective,
+    ThresholdAccumulator,
+    ThresholdSet,
+    cost,
+    fbeta,
+    find_optimal_thresholds,
+    pruning,
+)
+from mlthresh.cli import main
+from mlthresh.objectives import resolve_objective
+
+OBJECTIVES = [
+    "f1",
+    "jaccard",
+    "balanced_accuracy",
+    "youden",
+    fbeta(2),
+    fbeta(0),
+    cost(miss=4, false_alarm=1),
+    cost(miss=1, false_alarm=0),
+    cost(miss=0, false_alarm=1),
+]
+FLOORS = ("min_recall", "min_precision", "min_specificity")
+
+
+def counts_at(label, score, weight, threshold):
+    called = score >= threshold
+    return tuple(
+        float(weight[chosen].sum())
+        for chosen in (
+            (label == 1) & called,
+            (label == 0) & called,
+            (label == 1) & ~called,
+            (label == 0) & ~called,
+        )
+    )
+
+
+def shortfalls(counts, floors):
+    tp, fp, fn, tn = counts
+    missed = []
+    for name, part, whole in zip(FLOORS, (tp, tp, tn), (tp + fn, tp + fp, tn + fp), strict=True):
+        if name in floors:
+            missed.append(floors[name] - part / whole if whole else math.inf)
+    if "max_alarm_rate" in floors:
+        missed.append((tp + fp) / (tp + fp + fn + tn) - floors["max_alarm_rate"])
+    return missed
+
+
+def admissible_cuts(label, score, weight, floors, points, *, give_up):
+    """Return (threshold, counts) of the cuts that one class may take, and if they are feasible."""
+    cuts = [(point, counts_at(label, score, weight, point)) for point in points]
+    missed = [shortfalls(counts, floors) for _, counts in cuts]
+    feasible = [i for i, m in enumerate(missed) if all(x <= 0 for x in m)]
+    if feasible:
+        return [cuts[i] for i in feasible], True
+    if give_up:
+        return [(math.inf, counts_at(label, score, weight, math.inf))], False
+    nearest = min((max(m), m[0]) for m in missed)
+    return [cuts[i] for i, m in enumerate(missed) if (max(m), m[0]) == nearest], False
+
+
+def brute_force(label, score, weight, objective, floors, points_of, *, give_up):
+    """Return the best value, the lowest thresholds that reach it, and each class's feasibility."""
+    objective = resolve_objective(objective)
+    choices, feasible = [], []
+    for c in range(label.shape[1]):
+        y, s = label[:, c], score[:, c]
+        if not ((y == 1) & (weight > 0)).any():
+            choices.append([(math.inf, counts_at(y, s, weight, math.inf))])
+            feasible.append(None)
+            continue
+        cuts, is_feasible = admissible_cuts(
+            y, s, weight, floors, points_of(s[~np.isnan(y) & (weight > 0)]), give_up=give_up
+        )
+        choices.append(cuts)
+        feasible.append(is_feasible)
+    combinations = list(itertools.product(*choices))
+    summed = np.array([[cut[1] for cut in one] for one in combinations]).sum(axis=1)
+    value = objective(*summed.T)
+    best = [
+        [cut[0] for cut in one]
+        for one, v in zip(combinations, value, strict=True)
+        if v > value.max() - 1e-12
+    ]
+    lowest = np.min(best, axis=0)
+    assert lowest.tolist() in best  # all classes can take the lowest at once
+    return value.max(), lowest, feasible
+
+
+@st.composite
+def problems(draw):
+    n, c = draw(st.integers(1, 9)), draw(st.integers(1, 3))
+    label = draw(hnp.arrays(np.float64, (n, c), elements=st.sampled_from([0.0, 0.0, 1.0, np.nan])))
+    scores = st.integers(0, 8).map(lambda i: i / 8)
+    score = draw(hnp.arrays(draw(st.sampled_from([np.float32, float])), (n, c), elements=scores))
+    weight = draw(st.none() | hnp.arrays(np.float64, n, elements=st.integers(0, 4)))
+    if weight is not None and not weight.any():
+        weight = None
+    rates = st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.7, 0.9, 1.0])
+    floors = draw(st.dictionaries(st.sampled_from([*FLOORS, "max_alarm_rate"]), rates, max_size=3))
+    lowest, highest = sorted(draw(st.tuples(scores, scores)))
+    bounds = {"min_threshold": lowest, "max_threshold": highest}
+    kept = draw(st.sets(st.sampled_from(sorted(bounds))))
+    return label, score, weight, floors, {name: bounds[name] for name in kept}
+
+
+@given(
+    problems(),
+    st.sampled_from(OBJECTIVES),
+    st.sampled_from(["exact", "grid"]),
+    st.sampled_from(["closest", "never"]),
+)
+def test_the_best_of_all_combinations_of_cuts(problem, objective, strategy, on_infeasible):
+    label, score, weight, floors, bounds = problem
+    low, high = bounds.get("min_threshold", -math.inf), bounds.get("max_threshold", math.inf)
+    grid = np.arange(9) / 8 if strategy == "grid" else None
+
+    def points(known_scores):
+        if strategy == "grid":
+            return [p for p in grid.tolist() if low <= p <= high]
+        return [*sorted({s for s in known_scores.tolist() if low <= s < high}), high]
+
+    found = find_optimal_thresholds(
+        label,
+        score,
+        sample_weight=weight,
+        objective=objective,
+        average="micro",
+        strategy=strategy,
+        grid=grid,
+        on_infeasible=on_infeasible,
+        **floors,
+        **bounds,
+    )
+    rows = np.ones(len(label)) if weight is None else weight
+    value, lowest, feasible = brute_force(
+        label, score, rows, objective, floors, points, give_up=on_infeasible == "never"
+    )
+    np.testing.assert_allclose(found.objective_value, value, atol=1e-12)
+    expected = ["no_positives" if f is None else "ok" if f else "infeasible" for f in feasible]
+    assert list(found.status) == expected
+    # The same decisions as the lowest thresholds of all optima.
+    known = ~np.isnan(label) & (rows > 0)[:, None]
+    np.testing.assert_array_equal((found.predict(score) & known), (score >= lowest) & known)
+
+
+@given(problems(), st.sampled_from(OBJECTIVES), st.sampled_from(["exact", "grid"]))
+def test_of_one_class_it_is_that_class_alone(problem, objective, strategy):
+    label, score, weight, floors, bounds = problem
+    options = {"objective": objective, "strategy": strategy, **floors, **bounds}
+    if strategy == "grid":
+        options["grid"] = np.arange(9) / 8
+    one = label[:, :1], score[:, :1]
+    alone = find_optimal_thresholds(*one, sample_weight=weight, **options)
+    micro = find_optimal_thresholds(*one, sample_weight=weight, average="micro", **options)
+    assert micro.thresholds.tolist() == alone.thresholds.tolist()
+    assert micro.objective_value.tolist() == pytest.approx(alone.objective_value.tolist())
+    assert micro.status == alone.status
+
+
+def large(seed=0, n_samples=40_000):
+    rng = np.random.default_rng(seed)
+    y_true = (rng.random((n_samples, 5)) < [0.001, 0.01, 0.05, 0.2, 0]).astype(float)
+    return y_true, (rng.normal(size=y_true.shape) + 2 * y_true).astype(np.float32)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: getattr(o, "name", o))
+@pytest.mark.parametrize("floors", [{}, {"min_recall": 0.5, "max_alarm_rate": 0.2}], ids=str)
+def test_large_data_is_searched_in_part(objective, floors, monkeypatch):
+    y_true, y_score = large()
+    y_true[::9, 1] = np.nan
+    options = {"objective": objective, "average": "micro", **floors}
+    part = find_optimal_thresholds(y_true, y_score, **options)
+    monkeypatch.setattr(pruning, "_FEWEST_ROWS", 1 << 20)
+    whole = find_optimal_thresholds(y_true, y_score, **options)
+    np.testing.assert_array_equal(part.thresholds, whole.thresholds)
+    np.testing.assert_array_equal(part.objective_value, whole.objective_value)
+    np.testing.assert_array_equal(part.recall, whole.recall)
+
+
+def test_micro_is_better_together_and_macro_better_alone():
+    y_true, y_score = large(n_samples=3000)
+    sets = {
+        average: find_optimal_thresholds(y_true, y_score, average=average)
+        for average in ("macro", "micro")
+    }
+
+    def micro_f1(thresholds):
+        called = y_score >= thresholds
+        return 2 * (called & (y_true == 1)).sum() / (called.sum() + (y_true == 1).sum())
+
+    assert micro_f1(sets["micro"].thresholds) > micro_f1(sets["macro"].thresholds)
+    assert sets["micro"].f1.mean() < sets["macro"].f1.mean()
+    # In both, the mean of the objective's values is the average that was maximised.
+    value = sets["micro"].objective_value.mean()
+    assert value == pytest.approx(micro_f1(sets["micro"].thresholds))
+
+
+def test_a_certified_floor_holds_for_each_class():
+    y_true, y_score = large(n_samples=3000)
+    floor = {"average": "micro", "min_recall": 0.6}
+    observed = find_optimal_thresholds(y_true, y_score, **floor)
+    certified = find_optimal_thresholds(y_true, y_score, confidence=0.9, **floor)
+    assert certified.certified[1:4].all()
+    assert (certified.recall[1:4] >= observed.recall[1:4]).all()
+    assert (certified.thresholds[1:3] < observed.thresholds[1:3]).all()
+
+
+def test_pooled_maximises_the_average_of_expected_counts():
+    """With thousands of positives the expectation is nearly the observed counts."""
+    rng = np.random.default_rng(0)
+    y_true = (rng.random((60_000, 3)) < [0.1, 0.2, 0.4]).astype(float)
+    logits = 2 * rng.normal(size=y_true.shape) + 3 * y_true - 2
+    y_score = 1 / (1 + np.exp(-logits))
+    exact = find_optimal_thresholds(y_true, y_score, average="micro")
+    pooled = find_optimal_thresholds(y_true, y_score, average="micro", strategy="pooled")
+    macro = find_optimal_thresholds(y_true, y_score, strategy="pooled")
+    assert exact.objective_value[0] - 0.002 < pooled.objective_value[0] <= exact.objective_value[0]
+    np.testing.assert_allclose(pooled.thresholds, exact.thresholds, atol=0.06)
+    assert np.abs(macro.thresholds - exact.thresholds).max() > 0.1
+
+
+def test_pooled_without_any_positive_is_never_positive():
+    y_true, y_score = large(n_samples=2000)
+    options = {"average": "micro", "strategy": "pooled", "score_scale": "real"}
+    found = find_optimal_thresholds(y_true, y_score, **options)
+    assert found.status[4] == "no_positives"
+    assert np.isfinite(found.thresholds[1:4]).all()
+    assert np.isinf(find_optimal_thresholds(0 * y_true, y_score, **options).thresholds).all()
+
+
+def test_an_infeasible_class_raises_if_asked_to():
+    with pytest.raises(InfeasibleError, match="class 1"):
+        find_optimal_thresholds(
+            [[1, 0], [0, 1]],
+            [[0.9, 0.8], [0.1, 0.2]],
+            average="micro",
+            min_precision=0.9,
+            on_infeasible="raise",
+        )
+
+
+@pytest.mark.parametrize(
+    "objective",
+    ["mcc", lambda tp, fp, fn, tn: tp - fp, Objective("own", lambda *counts: counts[0])],
+)
+def test_other_objectives_have_no_exact_average(objective):
+    with pytest.raises(InputError, match="average='micro' applies to f1, fbeta"):
+        find_optimal_thresholds([[1]], [[0.5]], objective=objective, average="micro")
+
+
+def test_an_objective_may_say_what_a_hit_is_worth():
+    own = Objective(
+        "twice", lambda tp, fp, fn, tn: 2 * tp - fp, True, True, lambda tp, fp, fn, tn: (2.0, 1.0)
+    )
+    found = find_optimal_thresholds(
+        [[1, 0], [0, 1], [0, 0]],
+        [[0.9, 0.8], [0.5, 0.2], [0.1, 0.4]],
+        objective=own,
+        average="micro",
+    )
+    assert found.objective_value.tolist() == [2.0, 2.0]
+    assert found.predict([[0.9, 0.8], [0.5, 0.2]]).tolist() == [[True, True], [False, True]]
+
+
+def test_an_unknown_average_is_refused():
+    with pytest.raises(InputError, match="average must be one of"):
+        find_optimal_thresholds([[1]], [[0.5]], average="weighted")
+
+
+def test_an_accumulator_and_the_command_line_take_it_too(tmp_path, capsys):
+    y_true, y_score = large(n_samples=3000)
+    y_score = (1 / (1 + np.exp(-y_score))).astype(np.float32)
+    exact = find_optimal_thresholds(y_true, y_score, average="micro")
+    accumulator = ThresholdAccumulator(y_true.shape[1])
+    accumulator.update(y_true, y_score)
+    binned = accumulator.compute(average="micro")
+    assert binned.objective_value[0] == pytest.approx(exact.objective_value[0], abs=1e-3)
+    np.savez(tmp_path / "scores.npz", y_true=y_true, y_score=y_score)
+    output = tmp_path / "thresholds.json"
+    command = ["tune", str(tmp_path / "scores.npz"), "--average", "micro", "-o", str(output)]
+    assert main(command) == 0
+    loaded = ThresholdSet.load(output)
+    np.testing.assert_array_equal(loaded.thresholds, exact.thresholds)
+    assert loaded.options["average"] == "micro"
+    assert "class 0" in capsys.readouterr().out

@@ -1,11 +1,11 @@
-"""``python -m benchmarks [thresholds] [losses] [samplers]``: print the tables, all by default."""
+"""``python -m benchmarks [NAME ...]``: print the tables of these benchmarks, or of all."""
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
 
-NAMES = ("thresholds", "losses", "samplers")
+NAMES = ("thresholds", "losses", "samplers", "images")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES

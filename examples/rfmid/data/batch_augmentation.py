@@ -146,11 +146,7 @@ class BatchAugmentation:
             images = images[..., top : top + size, left : left + size]
         if config.erasing:
             images = ops.erase(images, *(drawn[name] for name in _BOX))
-        mean, std = (
-            images.new_tensor(values)[:, None, None] * 255
-            for values in (self._preprocessing.mean, self._preprocessing.std)
-        )
-        return (images - mean) / std
+        return ops.normalise(images, self._preprocessing.mean, self._preprocessing.std)
 
     def _change_colours(self, images: Tensor, drawn: dict[str, Tensor], group: _Group) -> None:
         """Change colours in place, each image in its own order."""

@@ -1,16 +1,29 @@
 """torchvision's image operations for a batch with one strength an image, on any device.
 
 Images are float tensors (n, 3, H, W) of whole numbers from 0 to 255, strengths have the shape (n,).
-Each operation rounds as torchvision's does for 8-bit images, so that the pixels are the same.
+Each operation rounds as torchvision's does for 8-bit images, so that the pixels are the same. None
+makes the CPU wait for a GPU: constants are made on the device.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["blur", "brighten", "contrast", "erase", "flip", "saturate", "sharpen", "shift_hue"]
+__all__ = [
+    "blur",
+    "brighten",
+    "contrast",
+    "erase",
+    "flip",
+    "normalise",
+    "saturate",
+    "sharpen",
+    "shift_hue",
+]
 
 
 def sharpen(images: Tensor, factor: Tensor) -> Tensor:
@@ -54,7 +67,7 @@ def shift_hue(images: Tensor, turns: Tensor) -> Tensor:
         torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma),
     ) / chroma.clamp(min=1)
     sixths = sixths + 6 * turns[:, None, None]
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device)[:, None, None]
+    offsets = torch.arange(5, 0, -2, device=images.device)[:, None, None]
     k = (sixths[:, None] + offsets).remainder_(6)
     part = torch.minimum(k, 4 - k).clamp_(0, 1)
     shifted = value[:, None] - chroma[:, None] * part
@@ -85,6 +98,12 @@ def erase(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tens
     rows = (y >= top[:, None]) & (y < (top + height)[:, None])
     columns = (x >= left[:, None]) & (x < (left + width)[:, None])
     return images.masked_fill((rows[:, :, None] & columns[:, None])[:, None], 0.0)
+
+
+def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Return the channels less their mean, over their standard deviation, of values in [0, 1]."""
+    channels = zip(images.unbind(1), mean, std, strict=True)
+    return torch.stack([(one - 255 * m) / (255 * s) for one, m, s in channels], dim=1)
 
 
 def _each(strength: Tensor) -> Tensor:

@@ -87,9 +87,8 @@ def weights_like(weights: npt.NDArray[np.float64], labels: Any) -> Any:
     """
     if not is_tensor(labels):
         return weights
-    torch = sys.modules["torch"]
-    dtype = torch.float64 if labels.dtype == torch.float64 else torch.float32
-    return torch.as_tensor(weights, dtype=dtype, device=labels.device)
+    is_double = labels.dtype == sys.modules["torch"].float64
+    return convert_like(weights if is_double else weights.astype(np.float32), labels)
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

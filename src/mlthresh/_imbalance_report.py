@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from mlthresh._files import strict_json, write_text_atomically
 from mlthresh._intervals import Float64Array
-from mlthresh._tables import markdown_table, text_table
+from mlthresh._tables import TabledReport
 from mlthresh.class_counts import Int64Array
 
 __all__ = ["ImbalanceReport"]
 
-_HEADER = ("class", "positives", "prevalence", "IRLbl", "SCUMBLE", "most often with")
 _PER_CLASS = ("n_known", "n_positive", "prevalence", "irlbl", "scumble_per_class")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class ImbalanceReport:
+class ImbalanceReport(TabledReport):
     """What `imbalance_report` measured; see there for definitions and missing labels.
 
     Attributes
@@ -69,6 +66,8 @@ class ImbalanceReport:
     >>> report.to_dict()["classes"][1]["irlbl"]
     2.25
     """
+
+    _header: ClassVar = ("class", "positives", "prevalence", "IRLbl", "SCUMBLE", "most often with")
 
     class_names: tuple[str, ...] | None
     n_samples: int
@@ -126,25 +125,6 @@ class ImbalanceReport:
             for c in range(self.n_classes)
         ]
         return content
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return `to_dict` as strict JSON, and write it to a file if a path is given.
-
-        NaN becomes null and infinity "inf". A reader of the file never sees half of it.
-        """
-        text = strict_json(self.to_dict())
-        if path is not None:
-            write_text_atomically(path, text)
-        return text
-
-    def to_markdown(self) -> str:
-        """Return a title, a table with the most frequent class first, and notes."""
-        notes = "\n".join(f"- {note}" for note in self._notes())
-        return f"{self._title()}\n\n{markdown_table(_HEADER, self._rows())}\n\n{notes}\n"
-
-    def __str__(self) -> str:
-        table = text_table(_HEADER, self._rows())
-        return "\n".join([self._title(), "", table, "", *self._notes()])
 
     def _title(self) -> str:
         return f"{_counted(self.n_samples, 'row')}, {_counted(self.n_classes, 'class', 'classes')}"

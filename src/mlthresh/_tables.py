@@ -1,15 +1,19 @@
-"""Plain-text and Markdown tables."""
+"""Plain-text and Markdown tables, and reports that are made of one."""
 
 from __future__ import annotations
 
 import math
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
+from mlthresh._files import strict_json, write_text_atomically
 from mlthresh._intervals import Float64Array
 
-__all__ = ["markdown_table", "rate_cell", "text_table"]
+__all__ = ["TabledReport", "markdown_table", "rate_cell", "text_table"]
 
 Row = Sequence[str]
 
@@ -67,3 +71,44 @@ def markdown_table(header: Row, rows: Sequence[Row]) -> str:
     alignment = "|:---|" + "---:|" * (len(header) - 1)
     lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
     return "\n".join(["| " + " | ".join(header) + " |", alignment, *lines])
+
+
+class TabledReport(ABC):
+    """A report that prints as a title, a table and notes, and is saved as JSON."""
+
+    _header: ClassVar[Row]
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values."""
+
+    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
+        """Return `to_dict` as strict JSON, and write it to a file if a path is given.
+
+        NaN becomes null and infinity "inf". A reader of the file never sees half of it.
+        """
+        text = strict_json(self.to_dict())
+        if path is not None:
+            write_text_atomically(path, text)
+        return text
+
+    def to_markdown(self) -> str:
+        """Return a title, a table with the most frequent class first, and notes."""
+        notes = "\n".join(f"- {note}" for note in self._notes())
+        return f"{self._title()}\n\n{markdown_table(self._header, self._rows())}\n\n{notes}\n"
+
+    def __str__(self) -> str:
+        table = text_table(self._header, self._rows())
+        return "\n".join([self._title(), "", table, "", *self._notes()])
+
+    @abstractmethod
+    def _title(self) -> str:
+        """Say in a line what was looked at."""
+
+    @abstractmethod
+    def _rows(self) -> list[list[str]]:
+        """Return the cells below the header."""
+
+    @abstractmethod
+    def _notes(self) -> list[str]:
+        """Say what the figures mean."""

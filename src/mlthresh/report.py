@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh._averages import Undefined
-from mlthresh._files import strict_json, write_text_atomically
 from mlthresh._intervals import Float64Array
-from mlthresh._tables import markdown_table, rate_cell, text_table
+from mlthresh._tables import TabledReport, rate_cell
 
 __all__ = ["MultilabelReport"]
 
@@ -23,7 +21,7 @@ _HEADER = ("class", "positives", "alarms", "threshold", "recall", "precision", "
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MultilabelReport:
+class MultilabelReport(TabledReport):
     """What `multilabel_report` measured; see there for definitions and assumptions.
 
     Arrays have shape (n_classes,) in the order of the columns, their intervals (n_classes, 2);
@@ -98,6 +96,8 @@ class MultilabelReport:
     >>> report.to_dict()["classes"][1]["name"]
     'MH'
     """
+
+    _header: ClassVar = _HEADER
 
     class_names: tuple[str, ...] | None
     n_samples: int
@@ -188,25 +188,6 @@ class MultilabelReport:
                 for c in range(self.n_classes)
             ],
         }
-
-    def to_json(self, path: str | os.PathLike[str] | None = None) -> str:
-        """Return `to_dict` as strict JSON, and write it to a file if a path is given.
-
-        NaN becomes null and infinity "inf". A reader of the file never sees half of it.
-        """
-        text = strict_json(self.to_dict())
-        if path is not None:
-            write_text_atomically(path, text)
-        return text
-
-    def to_markdown(self) -> str:
-        """Return a title, a table with the most frequent class first, and notes."""
-        notes = "\n".join(f"- {note}" for note in self._notes())
-        return f"{self._title()}\n\n{markdown_table(_HEADER, self._rows())}\n\n{notes}\n"
-
-    def __str__(self) -> str:
-        table = text_table(_HEADER, self._rows())
-        return "\n".join([self._title(), "", table, "", *self._notes()])
 
     def _title(self) -> str:
         return (

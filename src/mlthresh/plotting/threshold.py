@@ -172,6 +172,7 @@ class ThresholdDisplay(Display):
         -----
         Bands hold at each threshold by itself, at a threshold fixed beforehand: not for the whole
         curve at once, and not at the threshold that these rows chose, whose F1 is flattered.
+        Each row counts once: the weights of a weighted search are not known here.
         """
         check_confidence(confidence)
         if band not in ("auto", "exact", "bootstrap", None):

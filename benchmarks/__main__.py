@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NAMES = ("thresholds", "losses", "samplers", "images")
+NAMES = ("thresholds", "losses", "samplers", "splits", "images")
 
 if __name__ == "__main__":
     chosen = sys.argv[1:] or NAMES

@@ -194,3 +194,34 @@ def test_it_runs_as_a_program():
         [sys.executable, "-m", "mlthresh.cli", "--help"], capture_output=True, text=True, check=True
     )
     assert "tune" in shown.stdout
+
+
+def test_report_by_patients_and_subgroups(data, tmp_path, capsys):
+    lines = ["ID,Patient,sex,site,DR,MH"]
+    lines += [
+        f"img{i},p{i // 2},{['f', 'm', ''][i % 3]},{i % 2},{data[0][i, 0]:.0f},{data[0][i, 1]:.0f}"
+        for i in range(80)
+    ]
+    labels, scores = tmp_path / "labels.csv", tmp_path / "scores.csv"
+    labels.write_text("\n".join(lines) + "\n")
+    rows = [f"img{i},{data[1][i, 0]},{data[1][i, 1]}" for i in range(80)]
+    scores.write_text("\n".join(["ID,DR,MH", *rows]) + "\n")
+    arguments = ["--threshold", 0.5, "--groups", "Patient", "--subgroups", "sex", "site"]
+    assert run("report", scores, "--labels", labels, *arguments, "--format", "json") == 0
+    found = json.loads(capsys.readouterr().out)
+    expected = multilabel_report(
+        *data,
+        0.5,
+        class_names=NAMES,
+        groups=[f"p{i // 2}" for i in range(80)],
+        subgroups={"sex": ["f", "m", None] * 26 + ["f", "m"], "site": np.arange(80) % 2},
+    )
+    assert found == json.loads(expected.to_json())
+    pl.read_csv(labels).write_parquet(tmp_path / "labels.parquet")
+    assert run("report", scores, "--labels", tmp_path / "labels.parquet", *arguments) == 0
+    text = capsys.readouterr().out
+    assert text == f"{expected}\n"
+    assert "unknown" in text
+    arguments = ["--threshold", 0.5, "--groups", "sex", "--subgroups", "Patient", "site"]
+    assert run("report", scores, "--labels", labels, *arguments) == 2
+    assert "26 rows have no 'sex' to group them by" in capsys.readouterr().err

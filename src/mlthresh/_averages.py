@@ -67,12 +67,13 @@ def average_intervals(
     scores: FloatArray,
     labels: npt.NDArray[Any],
     *,
+    units: npt.NDArray[np.intp] | None,
     undefined: Undefined,
     confidence: float,
     n_resamples: int,
     rng: np.random.Generator,
 ) -> dict[str, tuple[float, float]]:
-    """Return an interval of every average, by resampling rows at fixed thresholds.
+    """Return an interval of every average, by resampling rows, or patients, at fixed thresholds.
 
     Parameters
     ----------
@@ -81,6 +82,8 @@ def average_intervals(
     outcomes : three bool arrays of shape (n_samples, n_classes)
         Which entries are true positives, false positives and false negatives.
     scores, labels : arrays of shape (n_samples, n_classes)
+    units : int array of shape (n_samples,), or None
+        The patient of each row.
 
     Returns
     -------
@@ -93,7 +96,7 @@ def average_intervals(
     rankings = [ResampledAUROC(scores[:, c], labels[:, c]) for c in range(n_classes)]
     as_rows = [outcome.T.astype(np.float64) for outcome in outcomes]
     blocks = []
-    for multiplicity in row_multiplicities(n_samples, n_resamples, rng):
+    for multiplicity in row_multiplicities(n_samples, n_resamples, rng, units):
         tp, fp, fn = (outcome @ multiplicity for outcome in as_rows)
         auroc = np.array([ranking(multiplicity) for ranking in rankings])
         blocks.append(averages(tp, fp, fn, auroc, undefined))

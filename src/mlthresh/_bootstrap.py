@@ -1,10 +1,11 @@
-"""The bootstrap over rows."""
+"""The bootstrap over rows, or over patients of several rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 from mlthresh._intervals import Float64Array
 
@@ -14,22 +15,30 @@ _BLOCK_ELEMENTS = 1 << 19  # 4 MiB of multiplicities at a time; larger blocks ru
 
 
 def row_multiplicities(
-    n_rows: int, n_resamples: int, rng: np.random.Generator
+    n_rows: int,
+    n_resamples: int,
+    rng: np.random.Generator,
+    units: npt.NDArray[np.intp] | None = None,
 ) -> Iterator[Float64Array]:
     """Draw n_rows rows with replacement, n_resamples times; yield how often each row came.
+
+    With `units`, patients 0, 1, ... are drawn with all their rows, as many as there are.
 
     Yields
     ------
     array of shape (n_rows, block)
-        One column a resample, summing to n_rows; the blocks add up to n_resamples columns.
+        One column a resample, summing to n_rows (without units); the blocks add up to
+        n_resamples columns.
     """
     block = max(1, _BLOCK_ELEMENTS // n_rows)
+    n_drawn = n_rows if units is None else int(units.max()) + 1
     for start in range(0, n_resamples, block):
         size = min(block, n_resamples - start)
-        rows = rng.integers(n_rows, size=(size, n_rows))
-        rows += n_rows * np.arange(size)[:, None]  # a range of its own for each resample
-        counts = np.bincount(rows.ravel(), minlength=size * n_rows).reshape(size, n_rows)
-        yield np.ascontiguousarray(counts.T, dtype=np.float64)
+        drawn = rng.integers(n_drawn, size=(size, n_drawn))
+        drawn += n_drawn * np.arange(size)[:, None]  # a range of its own for each resample
+        counts = np.bincount(drawn.ravel(), minlength=size * n_drawn).reshape(size, n_drawn)
+        columns = np.ascontiguousarray(counts.T, dtype=np.float64)
+        yield columns if units is None else columns[units]
 
 
 def bias_corrected_interval(

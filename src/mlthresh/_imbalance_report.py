@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from mlthresh._intervals import Float64Array
-from mlthresh._tables import TabledReport
+from mlthresh._tables import Section, TabledReport
 from mlthresh.class_counts import Int64Array
 
 __all__ = ["ImbalanceReport"]
@@ -67,8 +67,6 @@ class ImbalanceReport(TabledReport):
     2.25
     """
 
-    _header: ClassVar = ("class", "positives", "prevalence", "IRLbl", "SCUMBLE", "most often with")
-
     class_names: tuple[str, ...] | None
     n_samples: int
     n_complete: int
@@ -125,6 +123,10 @@ class ImbalanceReport(TabledReport):
             for c in range(self.n_classes)
         ]
         return content
+
+    def _sections(self) -> list[Section]:
+        header = ("class", "positives", "prevalence", "IRLbl", "SCUMBLE", "most often with")
+        return [Section(self._title(), header, self._rows(), self._notes())]
 
     def _title(self) -> str:
         return f"{_counted(self.n_samples, 'row')}, {_counted(self.n_classes, 'class', 'classes')}"

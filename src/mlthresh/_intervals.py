@@ -10,7 +10,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["auroc_interval", "clopper_pearson", "f1_interval", "hoeffding_interval", "rate"]
+__all__ = [
+    "auroc_interval",
+    "clopper_pearson",
+    "f1_interval",
+    "f1_of_jaccard",
+    "hoeffding_interval",
+    "logit_interval",
+    "rate",
+]
 
 Float64Array: TypeAlias = npt.NDArray[np.float64]
 
@@ -74,8 +82,7 @@ def f1_interval(
     """Return the exact interval of F1 = 2 TP / (2 TP + FP + FN) at a fixed threshold.
 
     Among the TP + FP + FN rows that are positive or called so, the true positives are binomial;
-    their proportion is the Jaccard index J. So J has a Clopper-Pearson interval, and
-    F1 = 2 J / (1 + J), which increases with J, has its image.
+    their proportion is the Jaccard index, which has a Clopper-Pearson interval.
 
     Returns
     -------
@@ -88,7 +95,11 @@ def f1_interval(
     array([0.416, 0.935])
     """
     union = np.asarray(tp) + np.asarray(fp) + np.asarray(fn)
-    jaccard = clopper_pearson(tp, union, confidence)
+    return f1_of_jaccard(clopper_pearson(tp, union, confidence))
+
+
+def f1_of_jaccard(jaccard: Float64Array) -> Float64Array:
+    """Return F1 = 2 J / (1 + J), which increases with the Jaccard index J: intervals map so too."""
     return 2.0 * jaccard / (1.0 + jaccard)
 
 
@@ -140,18 +151,25 @@ def auroc_interval(
     if np.ptp(positive_placement) == 0 or np.ptp(negative_placement) == 0:
         return hoeffding_interval(area, smaller, confidence)
 
-    from scipy.special import expit, logit
-    from scipy.stats import t
-
     variance = (
         positive_placement.var(ddof=1) / n_positive + negative_placement.var(ddof=1) / n_negative
     )
-    quantile = t.ppf((1.0 + confidence) / 2.0, smaller - 1)
-    half_width = quantile * np.sqrt(variance) / (area * (1.0 - area))
-    return float(expit(logit(area) - half_width)), float(expit(logit(area) + half_width))
+    return logit_interval(area, float(variance), smaller - 1, confidence)
 
 
-def hoeffding_interval(mean: float, n: int, confidence: float) -> tuple[float, float]:
+def logit_interval(
+    estimate: float, variance: float, degrees_of_freedom: float, confidence: float
+) -> tuple[float, float]:
+    """Return Student's interval of a figure in (0, 1), made on the logit scale."""
+    from scipy.special import expit, logit
+    from scipy.stats import t
+
+    quantile = t.ppf((1.0 + confidence) / 2.0, degrees_of_freedom)
+    half_width = quantile * np.sqrt(variance) / (estimate * (1.0 - estimate))
+    return float(expit(logit(estimate) - half_width)), float(expit(logit(estimate) + half_width))
+
+
+def hoeffding_interval(mean: float, n: float, confidence: float) -> tuple[float, float]:
     """Return a distribution-free interval of the mean of a quantity in [0, 1].
 
     It holds every m with n KL(mean || m) <= log(2 / (1 - confidence)), KL being the relative

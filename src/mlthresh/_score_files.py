@@ -173,9 +173,15 @@ def _table(
             twice = next(name for name in ids if ids.count(name) > 1)
             raise FileFormatError(f"{path}: id {twice!r} occurs more than once")
     extra = {
-        name: np.array([str(row[header.index(name)]) for row in rows]) for name in other_columns
+        name: np.array([_text(row[header.index(name)]) for row in rows]) for name in other_columns
     }
     return Table(path, values, tuple(header[i] for i in at), ids, extra)
+
+
+def _text(value: Any) -> str:
+    """Return a cell of a column that is no class; what a parquet file lacks is empty."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if missing else str(value)
 
 
 def _number(text: Any, path: Path, line: int, column: str) -> float:

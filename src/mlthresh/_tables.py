@@ -6,14 +6,14 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mlthresh._files import strict_json, write_text_atomically
 from mlthresh._intervals import Float64Array
 
-__all__ = ["TabledReport", "markdown_table", "rate_cell", "text_table"]
+__all__ = ["Section", "TabledReport", "markdown_table", "rate_cell", "text_table"]
 
 Row = Sequence[str]
 
@@ -37,8 +37,8 @@ def rate_cell(value: float, interval: Float64Array | Sequence[float] | None = No
     return f"{value:.2f} [{math.floor(lower) / 100:.2f}, {math.ceil(upper) / 100:.2f}]"
 
 
-def text_table(header: Row, rows: Sequence[Row]) -> str:
-    """Align the columns with spaces: the first to the left, the others to the right.
+def text_table(header: Row, rows: Sequence[Row], *, n_left: int = 1) -> str:
+    """Align the columns with spaces: the first `n_left` to the left, the others to the right.
 
     Examples
     --------
@@ -51,15 +51,15 @@ def text_table(header: Row, rows: Sequence[Row]) -> str:
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
+            cell.ljust(width) if column < n_left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         ).rstrip()
         for line in lines
     )
 
 
-def markdown_table(header: Row, rows: Sequence[Row]) -> str:
-    r"""Write a pipe table, the first column aligned to the left and the others to the right.
+def markdown_table(header: Row, rows: Sequence[Row], *, n_left: int = 1) -> str:
+    r"""Write a pipe table, the first `n_left` columns aligned to the left, the others to the right.
 
     Examples
     --------
@@ -68,15 +68,35 @@ def markdown_table(header: Row, rows: Sequence[Row]) -> str:
     |:---|---:|
     | a\|b | 124 |
     """
-    alignment = "|:---|" + "---:|" * (len(header) - 1)
-    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    alignment = "|" + ":---|" * n_left + "---:|" * (len(header) - n_left)
+    lines = [
+        "| " + " | ".join(cell.strip().replace("|", "\\|") for cell in row) + " |" for row in rows
+    ]
     return "\n".join(["| " + " | ".join(header) + " |", alignment, *lines])
 
 
-class TabledReport(ABC):
-    """A report that prints as a title, a table and notes, and is saved as JSON."""
+class Section(NamedTuple):
+    """A title, a table with its first `n_left` columns aligned to the left, and notes."""
 
-    _header: ClassVar[Row]
+    title: str
+    header: Row
+    rows: Sequence[Row]
+    notes: Sequence[str] = ()
+    n_left: int = 1
+
+    def as_text(self) -> str:
+        """Return it with the columns aligned by spaces."""
+        parts = [self.title, text_table(self.header, self.rows, n_left=self.n_left)]
+        return "\n\n".join([*parts, "\n".join(self.notes)]).rstrip()
+
+    def as_markdown(self) -> str:
+        """Return it as Markdown, the notes as a list."""
+        parts = [self.title, markdown_table(self.header, self.rows, n_left=self.n_left)]
+        return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]).rstrip()
+
+
+class TabledReport(ABC):
+    """A report that prints as titles, tables and notes, and is saved as JSON."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -93,22 +113,12 @@ class TabledReport(ABC):
         return text
 
     def to_markdown(self) -> str:
-        """Return a title, a table with the most frequent class first, and notes."""
-        notes = "\n".join(f"- {note}" for note in self._notes())
-        return f"{self._title()}\n\n{markdown_table(self._header, self._rows())}\n\n{notes}\n"
+        """Return titles, tables with the most frequent class first, and notes."""
+        return "\n\n".join(section.as_markdown() for section in self._sections()) + "\n"
 
     def __str__(self) -> str:
-        table = text_table(self._header, self._rows())
-        return "\n".join([self._title(), "", table, "", *self._notes()])
+        return "\n\n".join(section.as_text() for section in self._sections())
 
     @abstractmethod
-    def _title(self) -> str:
-        """Say in a line what was looked at."""
-
-    @abstractmethod
-    def _rows(self) -> list[list[str]]:
-        """Return the cells below the header."""
-
-    @abstractmethod
-    def _notes(self) -> list[str]:
-        """Say what the figures mean."""
+    def _sections(self) -> list[Section]:
+        """Return what is printed."""

@@ -15,10 +15,10 @@ import numpy as np
 
 from mlthresh import __version__
 from mlthresh._files import write_text_atomically
-from mlthresh._score_files import read_pair, read_table
+from mlthresh._score_files import Table, read_pair, read_table
 from mlthresh._tables import text_table
 from mlthresh.class_counts import count_classes
-from mlthresh.exceptions import MlthreshError
+from mlthresh.exceptions import InputError, MlthreshError
 from mlthresh.metrics import multilabel_report
 from mlthresh.objectives import cost, fbeta
 from mlthresh.options import CHOICES
@@ -63,13 +63,23 @@ def _tune(options: argparse.Namespace) -> None:
         labels.values,
         scores.values,
         sample_weight=weight,
-        groups=labels.extra[options.groups] if options.groups else None,
+        groups=_patients(labels, options.groups),
         class_names=scores.class_names,
         objective=_objective(options),
         **search,
     )
     found.save(options.output)
     print(f"{found}\n\n{options.output}")
+
+
+def _patients(labels: Table, column: str | None) -> Any:
+    if not column:
+        return None
+    patients = labels.extra[column]
+    blank = np.flatnonzero(np.char.strip(patients.astype(str)) == "")
+    if len(blank):
+        raise InputError(f"{labels.path}: {len(blank)} rows have no {column!r} to group them by")
+    return patients
 
 
 def _objective(options: argparse.Namespace) -> Any:
@@ -100,14 +110,20 @@ def _for_columns(thresholds: ThresholdSet, names: tuple[str, ...] | None) -> Thr
 
 
 def _report(options: argparse.Namespace) -> None:
+    columns = dict.fromkeys([*([options.groups] if options.groups else []), *options.subgroups])
     labels, scores = read_pair(
-        options.scores, options.labels, id_column=options.id, other_columns=()
+        options.scores, options.labels, id_column=options.id, other_columns=list(columns)
     )
     thresholds: Any = options.threshold
     if options.thresholds is not None:
         thresholds = _for_columns(ThresholdSet.load(options.thresholds), scores.class_names)
     report = multilabel_report(
-        labels.values, scores.values, thresholds, class_names=scores.class_names
+        labels.values,
+        scores.values,
+        thresholds,
+        class_names=scores.class_names,
+        groups=_patients(labels, options.groups),
+        subgroups={name: labels.extra[name] for name in options.subgroups},
     )
     if options.format == "json":
         _print_or_write(report.to_json() + "\n", options.output)
@@ -205,6 +221,10 @@ def _parser() -> argparse.ArgumentParser:
     which = report.add_mutually_exclusive_group(required=True)
     which.add_argument("--thresholds", type=Path, help="saved thresholds")
     which.add_argument("--threshold", type=float, help="one for every class")
+    report.add_argument("--groups", metavar="COLUMN", help="patients: the units of intervals")
+    report.add_argument(
+        "--subgroups", metavar="COLUMN", nargs="+", default=[], help="report by their values too"
+    )
     report.add_argument("--format", choices=("text", "markdown", "json"), default="text")
     report.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
     report.set_defaults(run=_report)

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import FloatArray, as_labels, as_scores, matched_class_names, per_class
+from mlthresh._arrays import (
+    FloatArray,
+    as_groups,
+    as_labels,
+    as_scores,
+    matched_class_names,
+    per_class,
+)
 from mlthresh._averages import Undefined, average_intervals, averages, mean_over_classes
-from mlthresh._intervals import auroc_interval, clopper_pearson, f1_interval, rate
+from mlthresh._clustered import clustered_auroc_interval, clustered_interval, sum_by_unit
+from mlthresh._intervals import (
+    Float64Array,
+    auroc_interval,
+    clopper_pearson,
+    f1_of_jaccard,
+    rate,
+)
 from mlthresh._ranking import average_precision, placements
-from mlthresh.counts import SortedClass
+from mlthresh._subgroups import subgroup_rows
 from mlthresh.exceptions import InputError
 from mlthresh.report import MultilabelReport
 from mlthresh.threshold_set import ThresholdSet
@@ -26,6 +41,8 @@ def multilabel_report(
     thresholds: Any,
     *,
     class_names: Sequence[str] | None = None,
+    groups: Any = None,
+    subgroups: Any = None,
     undefined: Undefined = "omit",
     confidence: float = 0.95,
     n_resamples: int = 1000,
@@ -46,6 +63,11 @@ def multilabel_report(
         `inf` never calls a class positive.
     class_names : sequence of str, optional
         By default those of the frames or of the `ThresholdSet`. All that are given must agree.
+    groups : array of shape (n_samples,), optional
+        Which patient each row comes from. Intervals then take patients for the units.
+    subgroups : mapping of str to array of shape (n_samples,), or frame, optional
+        Variables such as site or sex, by whose values every figure is given too. A missing
+        value (None, NaN, an empty text) is the value "unknown".
     undefined : {"omit", "zero"}, default "omit"
         How macro averages treat a class whose figure is 0/0: leave it out, or count it as 0, as
         scikit-learn does with ``zero_division=0``. An undefined AUROC is left out either way:
@@ -71,8 +93,9 @@ def multilabel_report(
     Notes
     -----
     Figures and intervals speak of new data only if this data chose neither the thresholds nor
-    the model. Rows are taken to be independent: with several images of a patient the intervals
-    are too narrow. Each interval holds by itself, not all of them together.
+    the model. Rows are taken to be independent, or with `groups` patients: without it several
+    images of a patient make intervals too narrow. Each interval holds by itself, not all of them
+    together; of many subgroups some differ by chance alone.
 
     - Recall (sensitivity), precision, specificity, alarm rate and prevalence have Clopper and
       Pearson's exact interval. Recall is undefined without positives, precision without alarms.
@@ -85,6 +108,13 @@ def multilabel_report(
       ranking) a distribution-free interval takes its place. AUROC is undefined where only one
       label occurs.
     - Average precision has no interval: with few positives none is reliable.
+    - With `groups`, a rate stays the share of rows, and its interval is Clopper and Pearson's for
+      fewer, effective rows, as many as the agreement of rows within patients leaves (after Korn
+      and Graubard, see `mlthresh._clustered`). It is no longer exact. In simulations with 8 to 60
+      patients of two or of one to ten rows each, rates of 0.5, 0.8 and 0.95, and rows from
+      independent to identical, 95 % intervals covered the rate in 95 to 100 % of samples, where
+      those for independent rows went down to 58 %. AUROC has Obuchowski's variance: it covered
+      in 92 to 99 %. The bootstrap draws patients.
     - Averages have bias-corrected bootstrap intervals from resampling whole rows, because classes
       share rows; thresholds stay fixed. They are approximate, since a sample says little of its
       rarest classes and a resample can lose them: with 16 classes of 7 to 125 positives, 95 %
@@ -104,6 +134,14 @@ def multilabel_report(
            [0.025, 1.   ]])
     >>> round(report.macro_f1, 3)
     0.667
+    >>> sex = ["f", "f", "m", "m", ""]
+    >>> report = multilabel_report(
+    ...     y_true, y_score, 0.5, groups=[1, 1, 2, 3, 4], subgroups={"sex": sex}
+    ... )
+    >>> report.recall_interval[0].round(3)  # three positives of two patients
+    array([0., 1.])
+    >>> {value: part.recall for value, part in report.subgroups["sex"].items()}
+    {'f': array([ 1., nan]), 'm': array([0., 1.]), 'unknown': array([nan, nan])}
     """
     labels, label_columns = as_labels(y_true, "y_true")
     scores, score_columns = as_scores(y_score, labels.shape)
@@ -114,37 +152,77 @@ def multilabel_report(
     tuned = thresholds.class_names if isinstance(thresholds, ThresholdSet) else None
     names = matched_class_names(n_classes, class_names, label_columns, score_columns, tuned)
     alarm, threshold = _decide(scores, thresholds)
+    if not ((labels == 0) | (labels == 1)).any():
+        raise InputError("every label in y_true is missing (NaN)")
+    data = _Data(labels, scores, alarm, as_groups(groups, n_samples))
+    parts = subgroup_rows(subgroups, n_samples)
+    fixed = {
+        "class_names": names,
+        "confidence": float(confidence),
+        "undefined": undefined,
+        "n_resamples": int(n_resamples),
+        "threshold": threshold,
+    }
+    generator = np.random.default_rng(0 if rng is None else rng)
+    report = _measure(data, fixed, generator)
+    return replace(
+        report,
+        subgroups={
+            name: {
+                value: _measure(data.rows(members), fixed, generator)
+                for value, members in by_value.items()
+            }
+            for name, by_value in parts.items()
+        },
+    )
 
+
+class _Data(NamedTuple):
+    """Labels, scores and decisions of shape (n_samples, n_classes), and each row's patient."""
+
+    labels: npt.NDArray[Any]
+    scores: FloatArray
+    alarm: npt.NDArray[np.bool_]
+    units: npt.NDArray[np.intp] | None
+
+    def rows(self, rows: npt.NDArray[np.intp]) -> _Data:
+        units = None if self.units is None else as_groups(self.units[rows], len(rows))
+        return _Data(self.labels[rows], self.scores[rows], self.alarm[rows], units)
+
+
+def _measure(data: _Data, fixed: dict[str, Any], rng: np.random.Generator) -> MultilabelReport:
+    labels, scores, alarm, units = data
+    confidence, undefined = fixed["confidence"], fixed["undefined"]
     positive, negative = labels == 1, labels == 0
-    outcomes = (alarm & positive, alarm & negative, ~alarm & positive)
-    tp, fp, fn = (np.count_nonzero(outcome, axis=0) for outcome in outcomes)
+    true_alarm, false_alarm, missed = alarm & positive, alarm & negative, ~alarm & positive
+    interval = _interval_of(units, confidence)
+    tp, fp, fn = (np.count_nonzero(rows, axis=0) for rows in (true_alarm, false_alarm, missed))
     support, n_negative = tp + fn, np.count_nonzero(negative, axis=0)
     n_known, alarms, tn = support + n_negative, tp + fp, n_negative - fp
-    if not n_known.any():
-        raise InputError("every label in y_true is missing (NaN)")
 
-    ranking = _ranking_figures(scores, labels, confidence)
+    ranking = _ranking_figures(data, confidence)
     means = averages(tp, fp, fn, ranking["auroc"], undefined)
     estimates = {name: float(value) for name, value in means.items()}
     intervals: dict[str, Any] = average_intervals(
         estimates,
-        outcomes,
+        (true_alarm, false_alarm, missed),
         scores,
         labels,
+        units=units,
         undefined=undefined,
         confidence=confidence,
-        n_resamples=int(n_resamples),
-        rng=np.random.default_rng(0 if rng is None else rng),
+        n_resamples=fixed["n_resamples"],
+        rng=rng,
     )
     prevalence = rate(support, n_known)
-    averaged = np.ones(n_classes, dtype=bool) if undefined == "zero" else tp + fp + fn > 0
+    averaged = np.ones(len(tp), dtype=bool) if undefined == "zero" else tp + fp + fn > 0
+    called = true_alarm | false_alarm
     return MultilabelReport(
-        class_names=names,
-        n_samples=n_samples,
-        confidence=float(confidence),
-        undefined=undefined,
-        n_resamples=int(n_resamples),
-        threshold=threshold,
+        n_samples=len(labels),
+        n_groups=None if units is None else int(units.max()) + 1,
+        support_groups=(
+            None if units is None else np.count_nonzero(sum_by_unit(positive, units), axis=0)
+        ),
         n_known=n_known,
         support=support,
         tp=tp,
@@ -152,30 +230,45 @@ def multilabel_report(
         fn=fn,
         tn=tn,
         prevalence=prevalence,
-        prevalence_interval=clopper_pearson(support, n_known, confidence),
+        prevalence_interval=interval(positive, positive | negative),
         alarm_rate=rate(alarms, n_known),
-        alarm_rate_interval=clopper_pearson(alarms, n_known, confidence),
+        alarm_rate_interval=interval(called, positive | negative),
         recall=rate(tp, support),
-        recall_interval=clopper_pearson(tp, support, confidence),
+        recall_interval=interval(true_alarm, positive),
         specificity=rate(tn, n_negative),
-        specificity_interval=clopper_pearson(tn, n_negative, confidence),
+        specificity_interval=interval(negative & ~alarm, negative),
         precision=rate(tp, alarms),
-        precision_interval=clopper_pearson(tp, alarms, confidence),
+        precision_interval=interval(true_alarm, called),
         f1=rate(2 * tp, 2 * tp + fp + fn),
-        f1_interval=f1_interval(tp, fp, fn, confidence),
+        f1_interval=f1_of_jaccard(interval(true_alarm, called | positive)),
         macro_average_precision=float(mean_over_classes(ranking["average_precision"], undefined)),
         macro_f1_all_positive=_mean(rate(2 * support, support + n_known), averaged),
         macro_f1_chance=_mean(prevalence, averaged),
         n_with_support=int(np.count_nonzero(support)),
         n_learned=int(np.count_nonzero(tp)),
-        accuracy=float((tp + tn).sum() / n_known.sum()),
-        accuracy_predicting_nothing=float(n_negative.sum() / n_known.sum()),
+        accuracy=float(rate((tp + tn).sum(), n_known.sum())),
+        accuracy_predicting_nothing=float(rate(n_negative.sum(), n_known.sum())),
         subset_accuracy=_subset_accuracy(alarm, labels),
         subset_accuracy_predicting_nothing=_subset_accuracy(np.zeros_like(alarm), labels),
+        **fixed,
         **ranking,
         **dict[str, Any](estimates),
         **intervals,
     )
+
+
+def _interval_of(
+    units: npt.NDArray[np.intp] | None, confidence: float
+) -> Callable[[npt.NDArray[np.bool_], npt.NDArray[np.bool_]], Float64Array]:
+    """Return the interval of a share of rows, the ones and all of shape (n_samples, n_classes)."""
+
+    def interval(part: npt.NDArray[np.bool_], whole: npt.NDArray[np.bool_]) -> Float64Array:
+        if units is None:
+            counts = np.count_nonzero(part, axis=0), np.count_nonzero(whole, axis=0)
+            return clopper_pearson(*counts, confidence)
+        return clustered_interval(sum_by_unit(part, units), sum_by_unit(whole, units), confidence)
+
+    return interval
 
 
 def _check_options(undefined: object, confidence: float, n_resamples: object) -> None:
@@ -196,16 +289,21 @@ def _decide(scores: FloatArray, thresholds: Any) -> tuple[npt.NDArray[np.bool_],
     return scores >= threshold, threshold
 
 
-def _ranking_figures(
-    scores: FloatArray, labels: npt.NDArray[Any], confidence: float
-) -> dict[str, Any]:
+def _ranking_figures(data: _Data, confidence: float) -> dict[str, Any]:
     area, interval, precision = [], [], []
-    for c in range(labels.shape[1]):
-        column = SortedClass(scores[:, c], labels[:, c])
-        placed = placements(column.positive, column.negative)
-        area.append(placed[0].mean() if len(column.positive) else np.nan)
-        interval.append(auroc_interval(*placed, confidence))
-        precision.append(average_precision(column.positive, column.negative))
+    for score, label in zip(data.scores.T, data.labels.T, strict=True):
+        # Rows of either label, by score.
+        rows = [np.flatnonzero(label == kind) for kind in (1, 0)]
+        rows = [one[np.argsort(score[one], kind="stable")] for one in rows]
+        positive, negative = (score[one] for one in rows)
+        placed = placements(positive, negative)
+        area.append(placed[0].mean() if len(positive) else np.nan)
+        if data.units is None:
+            interval.append(auroc_interval(*placed, confidence))
+        else:
+            units = [data.units[one] for one in rows]
+            interval.append(clustered_auroc_interval(*placed, units[0], units[1], confidence))
+        precision.append(average_precision(positive, negative))
     return {
         "auroc": np.array(area),
         "auroc_interval": np.array(interval),

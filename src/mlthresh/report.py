@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,12 @@ import numpy.typing as npt
 from mlthresh._arrays import FloatArray
 from mlthresh._averages import Undefined
 from mlthresh._intervals import Float64Array
-from mlthresh._tables import TabledReport, rate_cell
+from mlthresh._report_text import sections_of
+from mlthresh._tables import Section, TabledReport
 
 __all__ = ["MultilabelReport"]
 
 Int64Array: TypeAlias = npt.NDArray[np.int64]
-
-_HEADER = ("class", "positives", "alarms", "threshold", "recall", "precision", "F1", "AUROC", "AP")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,6 +32,8 @@ class MultilabelReport(TabledReport):
     class_names : tuple of str, or None
     n_samples : int
         Rows.
+    n_groups : int, or None
+        Patients, if `groups` were given.
     confidence : float
         Of every interval.
     undefined : {"omit", "zero"}
@@ -44,6 +46,8 @@ class MultilabelReport(TabledReport):
         Rows whose label is known; all other figures of a class are over these.
     support : int array
         Positives.
+    support_groups : int array, or None
+        Patients with a positive, if `groups` were given.
     tp, fp, fn, tn : int arrays
         The confusion counts.
     prevalence, prevalence_interval : arrays
@@ -83,6 +87,8 @@ class MultilabelReport(TabledReport):
         Rare classes bring both near 1: the first means nothing without the second.
     subset_accuracy, subset_accuracy_predicting_nothing : float
         The share of rows with every label right; NaN if a label is missing.
+    subgroups : dict of dict of MultilabelReport
+        For each variable and each of its values, a report on the rows that have it.
 
     Examples
     --------
@@ -97,10 +103,9 @@ class MultilabelReport(TabledReport):
     'MH'
     """
 
-    _header: ClassVar = _HEADER
-
     class_names: tuple[str, ...] | None
     n_samples: int
+    n_groups: int | None = None
     confidence: float
     undefined: Undefined
     n_resamples: int
@@ -108,6 +113,7 @@ class MultilabelReport(TabledReport):
     threshold: FloatArray
     n_known: Int64Array
     support: Int64Array
+    support_groups: Int64Array | None = None
     tp: Int64Array
     fp: Int64Array
     fn: Int64Array
@@ -152,6 +158,7 @@ class MultilabelReport(TabledReport):
     accuracy_predicting_nothing: float
     subset_accuracy: float
     subset_accuracy_predicting_nothing: float
+    subgroups: Mapping[str, Mapping[str, MultilabelReport]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, value in self._items():
@@ -161,7 +168,7 @@ class MultilabelReport(TabledReport):
                 object.__setattr__(self, name, array)
 
     def _items(self) -> list[tuple[str, Any]]:
-        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+        return [(one.name, getattr(self, one.name)) for one in fields(self)]
 
     @property
     def n_classes(self) -> int:
@@ -171,104 +178,31 @@ class MultilabelReport(TabledReport):
     def to_dict(self) -> dict[str, Any]:
         """Return plain Python values: the figures of the whole, and under "classes" a list.
 
-        Undefined figures are float NaN here.
+        Undefined figures are float NaN here. Under "subgroups", if any were given, are the same
+        values for each value of each variable.
         """
         columns = {
             name: value.tolist() for name, value in self._items() if isinstance(value, np.ndarray)
         }
         names = self.class_names or (None,) * self.n_classes
-        return {
+        apart = {"class_names", "support_groups", "subgroups", *columns}
+        content = {
             **{
                 name: list(value) if isinstance(value, tuple) else value
                 for name, value in self._items()
-                if name not in columns and name != "class_names"
+                if name not in apart
             },
             "classes": [
                 {"name": names[c], **{key: column[c] for key, column in columns.items()}}
                 for c in range(self.n_classes)
             ],
         }
+        if self.subgroups:
+            content["subgroups"] = {
+                name: {value: part.to_dict() for value, part in by_value.items()}
+                for name, by_value in self.subgroups.items()
+            }
+        return content
 
-    def _title(self) -> str:
-        return (
-            f"{self.n_samples} rows, {self.n_classes} classes, "
-            f"{100 * self.confidence:g}% intervals in brackets"
-        )
-
-    def _rows(self) -> list[list[str]]:
-        names = self.class_names or [f"class {c}" for c in range(self.n_classes)]
-        alarms = self.tp + self.fp
-        classes = [
-            [
-                names[c],
-                f"{self.support[c]} of {self.n_known[c]}",
-                str(alarms[c]),
-                f"{self.threshold[c]:.3g}",
-                rate_cell(self.recall[c], self.recall_interval[c]),
-                rate_cell(self.precision[c], self.precision_interval[c]),
-                rate_cell(self.f1[c], self.f1_interval[c]),
-                rate_cell(self.auroc[c], self.auroc_interval[c]),
-                rate_cell(self.average_precision[c]),
-            ]
-            for c in np.argsort(-self.support, kind="stable")
-        ]
-        macro = [
-            *("macro average", "", "", ""),
-            rate_cell(self.macro_recall, self.macro_recall_interval),
-            rate_cell(self.macro_precision, self.macro_precision_interval),
-            rate_cell(self.macro_f1, self.macro_f1_interval),
-            rate_cell(self.macro_auroc, self.macro_auroc_interval),
-            rate_cell(self.macro_average_precision),
-        ]
-        micro = [
-            *("micro average", f"{self.support.sum()} of {self.n_known.sum()}"),
-            *(str(alarms.sum()), ""),
-            rate_cell(self.micro_recall, self.micro_recall_interval),
-            rate_cell(self.micro_precision, self.micro_precision_interval),
-            rate_cell(self.micro_f1, self.micro_f1_interval),
-            *("", ""),
-        ]
-        return [*classes, macro, micro]
-
-    def _notes(self) -> list[str]:
-        """Say what the table's figures mean, and what they are to be compared with."""
-        notes = [f"F1 > 0 in {self.n_learned} of {self.n_with_support} classes with positives."]
-        notes.append(
-            "Macro F1 without looking at a row: "
-            f"{rate_cell(self.macro_f1_all_positive)} by calling every class, "
-            f"{rate_cell(self.macro_f1_chance)} by calling each as often as it occurs."
-        )
-        notes.append(
-            f"Single labels right: {self.accuracy:.3f}; by calling nothing: "
-            f"{self.accuracy_predicting_nothing:.3f}."
-        )
-        if not np.isnan(self.subset_accuracy):
-            notes.append(
-                f"Rows with every label right: {self.subset_accuracy:.3f}; by calling nothing: "
-                f"{self.subset_accuracy_predicting_nothing:.3f}."
-            )
-        undefined = {
-            "recall": self.recall,
-            "precision": self.precision,
-            "F1": self.f1,
-            "AUROC": self.auroc,
-            "AP": self.average_precision,
-        }
-        left_out = [
-            f"{name} of {n}" for name, rates in undefined.items() if (n := np.isnan(rates).sum())
-        ]
-        if left_out:
-            treated = (
-                "leave out" if self.undefined == "omit" else "count as 0 (but leave out AUROC)"
-            )
-            notes.append(
-                f"Macro averages {treated} what is undefined: {', '.join(left_out)} "
-                f"of {self.n_classes} classes."
-            )
-        resampled = f"bootstrap of {self.n_resamples} resamples" if self.n_resamples else "none"
-        notes.append(
-            "Intervals: exact for recall, precision and F1; DeLong's for AUROC; for AP none; for "
-            f"averages {resampled}. They suppose independent rows that chose neither the "
-            "thresholds nor the model, and hold one at a time."
-        )
-        return notes
+    def _sections(self) -> list[Section]:
+        return sections_of(self)

@@ -59,17 +59,30 @@ def test_the_text_with_patients():
     folds = [([2, 3, 4, 5], [0, 1]), ([0, 1, 4, 5], [2, 3]), ([0, 1, 2, 3], [4, 5])]
     report = describe_folds(labels, folds, groups=[0, 0, 1, 2, 3, 4], class_names=["DR", "RPEC"])
     assert str(report).splitlines() == [
+        "6 rows of 2 classes in 3 parts",
+        "",
         "positives  all  groups  fold 0  fold 1  fold 2",
         "DR           4       3       2       2       0",
         "RPEC         2       1       2       0       0",
         "(rows)       6       5       2       2       2",
+        "",
         "Fewer groups with a positive than parts: RPEC.",
         "Enough groups with a positive, but none in some part: DR.",
     ]
     assert report.without_positive == {"DR": ("fold 2",), "RPEC": ("fold 1", "fold 2")}
-    shown = json.loads(json.dumps(report.to_dict()))
+    assert "| RPEC | 2 | 1 | 2 | 0 | 0 |" in report.to_markdown()
+    shown = json.loads(report.to_json())
     assert shown["n_positive"] == [[2, 2], [2, 0], [0, 0]]
     assert shown["unfillable"] == ["RPEC"]
+
+
+def test_rare_classes_come_last_and_full_folds_are_said_to_be():
+    labels = np.array([[1, 1], [1, 1], [0, 1], [0, 1]])
+    report = describe_folds(labels, [([1, 3], [0, 2]), ([0, 2], [1, 3])])
+    lines = str(report).splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["positives", "class", "class", "(rows)"]
+    assert lines[3].startswith("class 1")
+    assert lines[-1] == "Every class has a positive in every part."
 
 
 def test_patients_on_both_sides_are_counted():

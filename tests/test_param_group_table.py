@@ -34,12 +34,14 @@ def test_the_table_reads_well() -> None:
     net = model()
     groups = discriminative_param_groups(net, lr=1.5e-3, head="3", no_decay="norm_and_bias")
     assert str(describe_param_groups(net, groups)).splitlines() == [
-        "group                  lr  weight decay  tensors  parameters  names",
-        "backbone           0.0001        0.0001        1           9  2.weight",
-        "backbone_no_decay  0.0001             0        3           9  1.weight, 1.bias, 1 more",
-        "head               0.0012        0.0001        1           6  3.weight",
-        "head_no_decay      0.0012             0        1           2  3.bias",
-        "(frozen)                -             -        2          12  0.weight, 0.bias",
+        "4 groups, 38 parameters",
+        "",
+        "group              names                         lr  weight decay  tensors  parameters",
+        "backbone           2.weight                  0.0001        0.0001        1           9",
+        "backbone_no_decay  1.weight, 1.bias, 1 more  0.0001             0        3           9",
+        "head               3.weight                  0.0012        0.0001        1           6",
+        "head_no_decay      3.bias                    0.0012             0        1           2",
+        "(frozen)           0.weight, 0.bias               -             -        2          12",
     ]
 
 
@@ -50,7 +52,7 @@ def test_an_optimiser_is_shown_as_it_is_now() -> None:
     optimizer.param_groups[1]["lr"] = 0.25
     table = describe_param_groups(net, optimizer)
     assert [row.lr for row in table.groups] == [pytest.approx(1 / 15), 0.25]
-    shown = json.loads(json.dumps(table.to_dict()))
+    shown = json.loads(table.to_json())
     assert shown["groups"][1]["param_names"] == ["3.weight", "3.bias"]
     assert shown["left_out"]["n_tensors"] == 0
 

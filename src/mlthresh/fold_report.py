@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import as_groups, as_labels, matched_class_names
-from mlthresh._tables import text_table
+from mlthresh._tables import Section, TabledReport
 from mlthresh.exceptions import InputError
 from mlthresh.splits import Fold
 
@@ -20,7 +20,7 @@ _Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class FoldReport:
+class FoldReport(TabledReport):
     """The positives of each class in each part of a split; printable. See `describe_folds`.
 
     Attributes
@@ -74,7 +74,7 @@ class FoldReport:
         return tuple(name for name, is_few in zip(self.class_names, few, strict=True) if is_few)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values; counts as lists, a part each."""
+        """Return plain Python values; counts as lists, an entry a part."""
         counts = ("n_rows", "n_known", "n_positive", "n_groups", "n_positive_groups")
         return {
             "parts": list(self.parts),
@@ -88,27 +88,38 @@ class FoldReport:
             "unfillable": list(self.unfillable),
         }
 
-    def __str__(self) -> str:
-        grouped = self.n_positive_groups
-        header = ["positives", "all", *(["groups"] if grouped is not None else []), *self.parts]
-        rows = []
-        for c, name in enumerate(self.class_names):
-            counts = [int(self.n_positive[:, c].sum())]
-            counts += [int(grouped[:, c].sum())] if grouped is not None else []
-            rows.append([name, *(f"{n:,}" for n in [*counts, *self.n_positive[:, c].tolist()])])
-        counts = [int(self.n_rows.sum())]
-        counts += [int(self.n_groups.sum())] if self.n_groups is not None else []
-        rows.append(["(rows)", *(f"{n:,}" for n in [*counts, *self.n_rows.tolist()])])
-        lines = [text_table(header, rows)]
-        unit = "positives" if grouped is None else "groups with a positive"
+    def _sections(self) -> list[Section]:
+        n_rows, n_classes = self.n_rows.sum(), len(self.class_names)
+        title = f"{n_rows:,} rows of {n_classes} classes in {len(self.parts)} parts"
+        grouped = [] if self.n_groups is None else ["groups"]
+        header = ["positives", "all", *grouped, *self.parts]
+        return [Section(title, header, self._rows(), self._notes())]
+
+    def _rows(self) -> list[list[str]]:
+        by_frequency = np.argsort(-self.n_positive.sum(axis=0), kind="stable")
+        rows = [
+            (self.class_names[c], self.n_positive[:, c], _column(self.n_positive_groups, c))
+            for c in by_frequency
+        ]
+        rows.append(("(rows)", self.n_rows, self.n_groups))
+        return [
+            [name]
+            + [f"{int(n.sum()):,}" for n in (positive, grouped) if n is not None]
+            + [f"{n:,}" for n in positive.tolist()]
+            for name, positive, grouped in rows
+        ]
+
+    def _notes(self) -> list[str]:
+        kind = "positives" if self.n_groups is None else "groups with a positive"
+        notes = []
         if self.unfillable:
-            lines.append(f"Fewer {unit} than parts: {', '.join(self.unfillable)}.")
+            notes.append(f"Fewer {kind} than parts: {', '.join(self.unfillable)}.")
         others = [name for name in self.without_positive if name not in self.unfillable]
         if others:
-            lines.append(f"Enough {unit}, but none in some part: {', '.join(others)}.")
+            notes.append(f"Enough {kind}, but none in some part: {', '.join(others)}.")
         if self.n_split_groups:
-            lines.append(f"Groups on both sides of a fold: {self.n_split_groups:,}.")
-        return "\n".join(lines)
+            notes.append(f"Groups on both sides of a fold: {self.n_split_groups:,}.")
+        return notes or ["Every class has a positive in every part."]
 
 
 def describe_folds(
@@ -149,10 +160,13 @@ def describe_folds(
     >>> labels[:6, 0] = labels[:2, 1] = 1
     >>> folds = multilabel_stratified_kfold(labels, n_splits=3)
     >>> print(describe_folds(labels, folds, class_names=["DR", "RPEC"]))
+    9 rows of 2 classes in 3 parts
+    <BLANKLINE>
     positives  all  fold 0  fold 1  fold 2
     DR           6       2       2       2
     RPEC         2       0       1       1
     (rows)       9       3       3       3
+    <BLANKLINE>
     Fewer positives than parts: RPEC.
     """
     array, columns = as_labels(labels)
@@ -208,3 +222,7 @@ def _positive_units(
     n_classes = array.shape[1]
     pairs = np.unique(unit_of[rows[row]] * n_classes + column)
     return np.bincount(pairs % n_classes, minlength=n_classes)
+
+
+def _column(counts: _Counts | None, column: int) -> _Counts | None:
+    return None if counts is None else counts[:, column]

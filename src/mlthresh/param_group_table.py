@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from mlthresh._model_parts import named_uses
-from mlthresh._tables import text_table
+from mlthresh._tables import Section, TabledReport
 from mlthresh.exceptions import InputError
 
 __all__ = ["ParamGroupRow", "ParamGroupTable", "describe_param_groups"]
@@ -31,7 +31,7 @@ class ParamGroupRow:
 
 
 @dataclass(frozen=True)
-class ParamGroupTable:
+class ParamGroupTable(TabledReport):
     """Where each parameter of a model is; printable. See :func:`describe_param_groups`.
 
     Attributes
@@ -55,18 +55,19 @@ class ParamGroupTable:
     left_out: ParamGroupRow
 
     def to_dict(self) -> dict[str, Any]:
-        """Return JSON values."""
+        """Return plain Python values."""
         return {
             "groups": [_as_json(row) for row in self.groups],
             "frozen": _as_json(self.frozen),
             "left_out": _as_json(self.left_out),
         }
 
-    def __str__(self) -> str:
+    def _sections(self) -> list[Section]:
         rows = [*self.groups, *(row for row in (self.frozen, self.left_out) if row.n_tensors)]
         cells = [
             [
                 row.name,
+                _some(row.param_names),
                 _number(row.lr),
                 _number(row.weight_decay),
                 f"{row.n_tensors:,}",
@@ -74,11 +75,9 @@ class ParamGroupTable:
             ]
             for row in rows
         ]
-        header = ["group", "lr", "weight decay", "tensors", "parameters"]
-        lines = text_table(header, cells).splitlines()
-        # names to the left, so outside the table's alignment
-        shown = ["names", *(_some(row.param_names) for row in rows)]
-        return "\n".join(f"{line}  {names}" for line, names in zip(lines, shown, strict=True))
+        title = f"{len(self.groups)} groups, {sum(row.n_parameters for row in rows):,} parameters"
+        header = ("group", "names", "lr", "weight decay", "tensors", "parameters")
+        return [Section(title, header, cells, n_left=2)]
 
 
 def describe_param_groups(
@@ -114,10 +113,12 @@ def describe_param_groups(
     >>> model.features[0].requires_grad_(False)
     Linear(in_features=8, out_features=4, bias=True)
     >>> print(describe_param_groups(model, discriminative_param_groups(model, lr=1.5e-3)))
-    group         lr  weight decay  tensors  parameters  names
-    backbone  0.0001        0.0001        2          20  features.1.weight, features.1.bias
-    head      0.0012        0.0001        2          10  classifier.weight, classifier.bias
-    (frozen)       -             -        2          36  features.0.weight, features.0.bias
+    2 groups, 66 parameters
+    <BLANKLINE>
+    group     names                                   lr  weight decay  tensors  parameters
+    backbone  features.1.weight, features.1.bias  0.0001        0.0001        2          20
+    head      classifier.weight, classifier.bias  0.0012        0.0001        2          10
+    (frozen)  features.0.weight, features.0.bias       -             -        2          36
     """
     listed: list[Any] = groups.param_groups if isinstance(groups, Optimizer) else list(groups)
     for number, group in enumerate(listed):

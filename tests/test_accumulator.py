@@ -157,6 +157,22 @@ def test_scores_on_edges_give_what_the_rows_give(batch, options):
     np.testing.assert_array_equal(binned.predict(scores), exact.predict(scores))
 
 
+@given(batches(on_edges=True), st.sampled_from(["f1", "youden", cost(miss=5, false_alarm=1)]))
+@pytest.mark.parametrize("floor", [{}, {"min_recall": 0.5}])
+@pytest.mark.parametrize("strategy", ["exact", "grid"])
+def test_the_micro_average_is_that_of_the_rows(strategy, floor, batch, objective):
+    labels, scores = batch
+    options = {"objective": objective, "average": "micro", "strategy": strategy, **floor}
+    if strategy == "grid":
+        options["grid"] = np.arange(16) / 16
+    exact = find_optimal_thresholds(labels, scores, **options)
+    binned = accumulated(labels, scores, n_bins=16).compute(**options)
+    assert binned.status == exact.status
+    np.testing.assert_array_equal(binned.predict(scores), exact.predict(scores))
+    for name in FIGURES:
+        np.testing.assert_array_equal(getattr(binned, name), getattr(exact, name))
+
+
 @given(batches(on_edges=True), st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=40, max_size=40))
 def test_weights_on_edges_give_what_the_rows_give(batch, weights):
     labels, scores = batch

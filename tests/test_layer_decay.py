@@ -130,6 +130,13 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(2)
 
 
+class PlainStage(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample = nn.Linear(2, 2)
+        self.blocks = nn.Sequential(Block(), Block())
+
+
 def conv_norm(*_: Any) -> nn.Module:
     return nn.Sequential(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU())
 
@@ -146,6 +153,10 @@ SEQUENTIALS = {
     "stem, blocks, norm": (
         [nn.Linear(2, 2), nn.Sequential(Block(), Block()), nn.LayerNorm(2)],
         [0] * 2 + [1] * 6 + [2] * 8,
+    ),
+    "stages": (
+        [nn.Linear(2, 2), nn.Sequential(PlainStage(), PlainStage())],
+        [0] * 4 + [1] * 6 + [2] * 6 + [3] * 8 + [4] * 6,
     ),
     "a module around the blocks": ([nn.Linear(2, 2), Encoder(2)], [0] * 3 + [1] * 6 + [2] * 8),
 }

@@ -16,14 +16,20 @@ __all__ = ["layer_depths"]
 _LISTS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
+def _is_list(module: nn.Module | None) -> bool:
+    # ConvNeXtStage, SwinTransformerStage, RegStage, ...: a list of blocks and what leads to them
+    return isinstance(module, _LISTS) or type(module).__name__.endswith("Stage")
+
+
 def layer_depths(model: nn.Module, names: Iterable[str]) -> dict[str, int]:
     """Return the depth of each named parameter: 0, 1, ... in the order of registration.
 
     The layers are the blocks of the backbone: the items of lists (nn.Sequential, nn.ModuleList)
-    whose items are all of one class of composite modules. What comes before the first block is a
-    layer of its own, the stem; what lies between blocks belongs to the next one; what follows the
-    last block belongs to it. A model without such lists has a layer for each item of its
-    nn.Sequentials, or else for each of its children, with a norm in the layer that it follows.
+    whose items are all of one class of composite modules, but not lists or stages themselves. What
+    comes before the first block is a layer of its own, the stem; what lies between blocks belongs
+    to the next one; what follows the last block belongs to it. A model without such lists has a
+    layer for each item of its nn.Sequentials, or else for each of its children, with a norm in the
+    layer that it follows.
     """
     root = _tree(model, names)
     segments = list(_blocks(root)) if root.holds_stack else list(_items_in_order(root))
@@ -69,7 +75,7 @@ class _Node:
         return (
             isinstance(self.module, _LISTS)
             and len({type(item.module) for item in items}) == 1
-            and all(item.composite and not isinstance(item.module, _LISTS) for item in items)
+            and all(item.composite and not _is_list(item.module) for item in items)
             # a list of one may just be a wrapper around the whole backbone
             and (len(items) > 1 or not items[0].holds_stack)
         )
@@ -95,7 +101,7 @@ def _mark_stacks(node: _Node) -> None:
     kinds = Counter(type(child.module) for child in node.children.values())
     # several of one class that are not lists are blocks themselves, with lists of their own inside
     node.holds_stack = node.stack or any(
-        child.holds_stack and (isinstance(child.module, _LISTS) or kinds[type(child.module)] == 1)
+        child.holds_stack and (_is_list(child.module) or kinds[type(child.module)] == 1)
         for child in node.children.values()
     )
 

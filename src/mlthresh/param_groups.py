@@ -59,16 +59,17 @@ def discriminative_param_groups(
     layer_decay : float in (0, 1], optional
         How much slower each layer of the backbone is than the next. The layers are its blocks:
         the items of lists (nn.Sequential, nn.ModuleList) whose items are all of one class of
-        composite modules, frozen ones too. What comes before the first block is a layer, the
+        composite modules, but for lists and stages (a type name that ends in Stage) themselves;
+        frozen ones too. What comes before the first block is a layer, the
         stem; what lies between blocks (downsampling) belongs to the next one; what follows the
         last belongs to it. A model without such lists has a layer for each item of its
-        nn.Sequentials, or else for each child, a norm counted to the item before it. These are
-        timm's layers too, for ResNet, ViT, Swin, ConvNeXt and EfficientNet, and with
+        nn.Sequentials, or else for each child, a norm counted to the item before it. For
+        torchvision's and timm's ResNet, ViT, Swin, ConvNeXt and EfficientNet these are the layers
+        of timm's ``param_groups_layer_decay``, and with
         ``backbone_scale=layer_decay, head_scale=1`` its learning rates.
     layer_of : callable, optional
-        Gives the layer of each parameter of the backbone by its name, instead. Only with
-        `layer_decay`. For a timm model:
-        ``timm.models.group_parameters(model, model.group_matcher(), reverse=True).__getitem__``.
+        Gives the layer of each parameter of the backbone by its name, instead: 0 at the input.
+        Only with `layer_decay`.
 
     Returns
     -------

@@ -45,6 +45,7 @@ from mlthresh import (
     MultilabelThresholdClassifier,
     SearchOptions,
     ThresholdSearch,
+    fbeta,
     find_optimal_thresholds,
     multilabel_stratified_kfold,
     multilabel_train_test_split,
@@ -238,15 +239,22 @@ def test_score_is_the_share_of_rows_with_every_label_right():
 # --- thresholds of held-out scores -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["exact", "pooled", "grid"])
-def test_thresholds_are_those_of_out_of_fold_scores(strategy):
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"min_recall": 0.4},
+        {"strategy": "pooled", "min_recall": 0.4},
+        {"strategy": "grid", "grid": [0.2, 0.4], "objective": "youden"},
+        {"average": "micro", "objective": fbeta(2)},
+    ],
+    ids=["exact", "pooled", "grid", "micro"],
+)
+def test_thresholds_are_those_of_out_of_fold_scores(options):
     X, y = sample()
-    tuned = MultilabelThresholdClassifier(
-        OVR, cv=4, random_state=7, strategy=strategy, min_recall=0.4
-    )
+    tuned = MultilabelThresholdClassifier(OVR, cv=4, random_state=7, **options)
     found = tuned.fit(X, y).thresholds_
     scores = out_of_fold(OVR, X, y, n_splits=4, seed=7)
-    expected = find_optimal_thresholds(y, scores, strategy=strategy, min_recall=0.4)
+    expected = find_optimal_thresholds(y, scores, **options)
     np.testing.assert_array_equal(found.thresholds, expected.thresholds)
     assert found.options == expected.options
     np.testing.assert_array_equal(found.support, y.sum(axis=0))

@@ -107,8 +107,8 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
     `sample_weight` weighs rows both in `estimator` and in the search; `groups` (patients) stay
     together in the folds. With scikit-learn's metadata routing both are routed on request.
 
-    `score` is scikit-learn's: for several classes the share of rows with every label right.
-    In a grid search say what you mean, for example ``scoring="f1_macro"``.
+    In a grid search say what is to be scored, for example ``scoring="f1_macro"``: `score` is
+    scikit-learn's, the share of rows with every label right.
 
     Examples
     --------
@@ -275,6 +275,10 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
         check_is_fitted(self, "thresholds_")
         scores = self._scores(X, "decision_function")
         return scores[:, 0] if self._binary else scores
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return scikit-learn's accuracy: the share of rows with every label right."""
+        return float(super().score(X, y, sample_weight=sample_weight))
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return who gets `sample_weight`, `groups` and other metadata of `fit`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -190,3 +191,13 @@ def test_the_splitter_is_scikit_learn_s_cv():
         next(splitter.split(x[1:], labels))
     with pytest.raises(InputError, match="n_splits"):
         MultilabelStratifiedKFold(n_splits=1)
+
+
+def test_folds_of_real_patients_are_even(data_dir):
+    frames = [pd.read_csv(path) for path in sorted((data_dir / "odir").glob("*_Labels.csv"))]
+    frame = pd.concat(frames, ignore_index=True)
+    labels = frame.drop(columns=["ID", "Patient", "Disease_Risk"])
+    folds = list(multilabel_stratified_kfold(labels, groups=frame["Patient"].to_numpy()))
+    assert deviation(labels.to_numpy(), folds) < 1
+    for fold in folds:
+        assert not set(frame["Patient"][fold.train]) & set(frame["Patient"][fold.test])

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import InputError as InputError
     from mlthresh.exceptions import MlthreshError as MlthreshError
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
+    from mlthresh.explain import LossExplanation as LossExplanation
     from mlthresh.fold_report import FoldReport as FoldReport
     from mlthresh.fold_report import describe_folds as describe_folds
     from mlthresh.imbalance import imbalance_report as imbalance_report
@@ -87,6 +88,7 @@ _MODULE_OF = {
     "FoldReport": "fold_report",
     "InfeasibleError": "exceptions",
     "InputError": "exceptions",
+    "LossExplanation": "explain",
     "MlthreshError": "exceptions",
     "MlthreshWarning": "exceptions",
     "MultilabelReport": "report",

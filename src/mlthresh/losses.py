@@ -11,7 +11,7 @@ The focal factor is that of the plain probability; weights never enter it.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
@@ -32,7 +32,14 @@ from mlthresh._loss_inputs import (
     prepare_parameters,
 )
 from mlthresh.exceptions import InputError
-from mlthresh.posterior import PerClass, check_parameters, focal_posterior, focal_posterior_logits
+from mlthresh.explain import LossExplanation, explain_loss
+from mlthresh.posterior import (
+    FocalPosterior,
+    PerClass,
+    check_parameters,
+    focal_posterior,
+    focal_posterior_logits,
+)
 
 __all__ = ["FocalLossWithPosWeight", "focal_loss_with_pos_weight"]
 
@@ -100,7 +107,7 @@ def focal_loss_with_pos_weight(
     (relative) of exact arithmetic for ``|z| <= 30`` and every gamma, where they exceed 1e-20.
 
     On an accelerator, looking at floating-point targets waits for it once; boolean targets and
-    compiled code do not wait, and compiled it is one kernel each way.
+    compiled code do not wait.
 
     References
     ----------
@@ -215,6 +222,31 @@ class FocalLossWithPosWeight(nn.Module):
         return focal_posterior_logits(
             logits, gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight
         )
+
+    def explain(
+        self, labels: Any, sampler: Any = None, *, class_names: Sequence[str] | None = None
+    ) -> LossExplanation:
+        """Return what the loss, and a sampler, make of scores; print it.
+
+        Parameters
+        ----------
+        labels : array, tensor or frame of shape (n_samples, n_classes)
+            The training labels: 0, 1 or NaN.
+        sampler : RarestClassSampler or WeightedRandomSampler, optional
+            Over those rows.
+        class_names : sequence of str, optional
+            A frame brings its own.
+
+        Examples
+        --------
+        >>> labels = [[1, 0], [1, 1], [0, 0], [0, 0], [0, 0]]
+        >>> print(FocalLossWithPosWeight(2.0, 0.25, [1.5, 4.0]).explain(labels))
+        class  prevalence  in draws  trained at  raw score  times  0.5 means  counted by
+        0             0.4       0.4        0.25      0.399  0.997      0.667  pos_weight
+        1             0.2       0.2        0.25      0.399   1.99      0.429  pos_weight
+        """
+        posterior = FocalPosterior(self.gamma, self.alpha, self.pos_weight)
+        return explain_loss(posterior, labels, sampler, class_names)
 
     def _prepare(self, logits: Tensor, divisor: int = 1) -> Parameters:
         """Return the parameters as the arithmetic takes them, anew only where something changed."""

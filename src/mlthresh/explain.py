@@ -242,4 +242,5 @@ def _logit(probability: Any) -> Any:
 
 def _sigmoid(log_odds: Float64Array) -> Float64Array:
     e = np.exp(-np.abs(log_odds))
-    return np.where(log_odds < 0, e, 1.0) / (1 + e)
+    result: Float64Array = np.where(log_odds < 0, e, 1.0) / (1 + e)
+    return result

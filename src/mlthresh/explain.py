@@ -64,6 +64,13 @@ class LossExplanation:
         The probability of a positive label where the sigmoid output is 0.5.
     pos_weight_shift, alpha_shift, sampler_shift : array
         What each adds to the log-odds.
+
+    Examples
+    --------
+    >>> from mlthresh import FocalLossWithPosWeight
+    >>> explained = FocalLossWithPosWeight(2.5, 0.15, 10.0).explain([[1], [0], [0], [0]])
+    >>> explained.trained_prior.round(3), explained.raw_score.round(3)
+    (array([0.37]), array([0.458]))
     """
 
     class_names: tuple[str, ...] | None

@@ -6,6 +6,19 @@ without alpha), an element's loss is
     L = y a1 f(z) + (1 - y) a0 f(-z),    f(u) = sigmoid(-u)^gamma softplus(-u).
 
 The focal factor is that of the plain probability; weights never enter it.
+
+Other libraries' focal losses meet this one on hard targets, and differ beyond it. torchvision's has
+no pos_weight, and takes factor and alpha of a soft target's mixture, so it is not linear in the
+target. kornia's is the same loss, but its "mean" counts ignored entries. timm's asymmetric loss has
+no alpha, shifts the probability of negatives by `clip`, and cuts logarithms at `eps`, where the
+gradient of a confident mistake vanishes. MONAI's weights whole classes in place of positives.
+
+Over several processes, take ``reduction="sum"`` and divide by the known targets of all ranks. As
+`DistributedDataParallel` averages gradients, on each rank the loss to differentiate is::
+
+    n_known = (~targets.isnan()).sum()
+    distributed.all_reduce(n_known)
+    loss(model(x), targets) * (world_size / n_known)
 """
 
 from __future__ import annotations

@@ -114,6 +114,16 @@ def test_figures_beside_the_curves_are_the_reports():
         np.testing.assert_allclose(point.fpr_interval, specificity, atol=1e-12)
 
 
+def test_a_rate_is_drawn_from_the_score_below_up_to_its_own():
+    y_true, y_score = np.array([[0], [1], [0], [1]]), np.array([[1.0], [2.0], [4.0], [8.0]])
+    display = ThresholdDisplay.from_predictions(y_true, y_score)
+    (recall,) = (line for line in display.ax_.lines if line.get_label() == "recall")
+    assert recall.get_drawstyle() == "steps-pre"
+    left, right = display.ax_.get_xlim()
+    assert recall.get_xdata().tolist() == [left, 1, 2, 4, 8, right]
+    assert recall.get_ydata().tolist() == [1, 1, 1, 0.5, 0.5, 0]
+
+
 def test_short_curves_are_whole():
     x = np.arange(4000.0)
     assert thinned(x, [x], []).tolist() == list(range(4000))
@@ -173,12 +183,11 @@ def test_the_chosen_point_is_what_the_search_reached(strategy):
 
 
 def test_thresholds_decide_in_the_type_that_was_tuned():
-    y_true, y_score = predictions(dtype=np.float32)
-    found = find_optimal_thresholds(y_true, y_score)
-    wide = ThresholdDisplay.from_predictions(
-        y_true, y_score.astype(float), found, class_of_interest=0, band=None
-    )
-    assert wide.f1[wide.chosen] == found.f1[0]
+    """A float64 0.1 lies below a float32 0.1: compared as they are, nothing would be called."""
+    y_true, y_score = np.array([[1], [0]]), np.array([[0.1], [0.05]])
+    found = find_optimal_thresholds(y_true, y_score.astype(np.float32), strategy="grid", grid=[0.1])
+    display = ThresholdDisplay.from_predictions(y_true, y_score, found, band=None)
+    assert display.recall[display.chosen] == 1
 
 
 def test_bounds_of_the_search_are_the_allowed_range():
@@ -277,6 +286,16 @@ def test_bootstrap_bands_are_those_of_redrawn_rows(grouped):
     expected = np.quantile(drawn, [0.1, 0.9], axis=0).T
     found = [display.recall_band[i], display.precision_band[i], display.f1_band[i]]
     np.testing.assert_allclose(found, expected, atol=0.03)
+
+
+def test_a_single_patient_is_always_drawn_whole():
+    y_true, y_score = predictions(60)
+    display = ThresholdDisplay.from_predictions(
+        y_true, y_score, class_of_interest=0, groups=np.zeros(60), n_resamples=3
+    )
+    for rate in ("precision", "recall", "f1"):
+        for end in getattr(display, f"{rate}_band").T:
+            np.testing.assert_array_equal(end, getattr(display, rate))
 
 
 def test_the_bootstrap_follows_its_seed():

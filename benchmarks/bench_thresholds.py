@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score, precision_recall_curve, recall_score
 
-from benchmarks.timing import median_cpu_seconds, table
+from benchmarks.peers import curves, grid_loop, torchmetrics_curves
+from benchmarks.timing import median_cpu_seconds, peak_numpy_mib, table
 from mlthresh import find_optimal_thresholds
 
 OURS = "mlthresh, exact"
@@ -24,55 +24,41 @@ def simulated(n_samples: int, n_classes: int, seed: int = 0) -> tuple[np.ndarray
     return y_true, (1 / (1 + np.exp(2 - 2 * y_true - noise))).astype(np.float32)
 
 
-def grid_loop(y_true: np.ndarray, y_score: np.ndarray) -> list[float]:
-    """Return the best of 17 thresholds a class, one metric call after another."""
-    chosen = []
-    for c in range(y_true.shape[1]):
-        best, best_f1 = 0.5, -1.0
-        for threshold in np.arange(10, 91, 5) / 100:
-            if threshold > 0.7:
-                continue
-            decided = y_score[:, c] >= threshold
-            if recall_score(y_true[:, c], decided, zero_division=0) < 0.3:
-                continue
-            f1 = f1_score(y_true[:, c], decided, zero_division=0)
-            if f1 > best_f1:
-                best, best_f1 = float(threshold), f1
-        chosen.append(best)
-    return chosen
-
-
-def curves(y_true: np.ndarray, y_score: np.ndarray) -> list[float]:
-    """Return the F1-optimal threshold of each class's precision-recall curve."""
-    chosen = []
-    for c in range(y_true.shape[1]):
-        precision, recall, threshold = precision_recall_curve(y_true[:, c], y_score[:, c])
-        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
-        f1[recall < 0.3] = -1
-        chosen.append(float(threshold[min(np.argmax(f1), len(threshold) - 1)]))
-    return chosen
-
-
 def contestants(n_samples: int, n_classes: int) -> dict[str, Callable[[], Any]]:
-    """Return the searches, and the floor that sorting sets."""
+    """Return the searches, and the floors that sorting and reading set."""
     y_true, y_score = simulated(n_samples, n_classes)
+
+    def ours(**options: Any) -> Callable[[], Any]:
+        return lambda: find_optimal_thresholds(
+            y_true, y_score, min_recall=0.3, max_threshold=0.7, **options
+        )
+
     searches: dict[str, Callable[[], Any]] = {
-        "grid of 17 with scikit-learn's metrics": lambda: grid_loop(y_true, y_score),
+        "the deck's loop: 17 points, scikit-learn": lambda: grid_loop(y_true, y_score),
         "scikit-learn's precision_recall_curve": lambda: curves(y_true, y_score),
-        OURS: lambda: find_optimal_thresholds(y_true, y_score, min_recall=0.3, max_threshold=0.7),
-        "mlthresh, pooled": lambda: find_optimal_thresholds(
-            y_true, y_score, strategy="pooled", min_recall=0.3, max_threshold=0.7
-        ),
+        **torchmetrics_curves(y_true, y_score),
+        OURS: ours(),
+        "mlthresh, micro average": ours(average="micro"),
+        "mlthresh, pooled": ours(strategy="pooled"),
         "floor: np.sort of each column": lambda: [np.sort(column) for column in y_score.T],
         "floor: one read of the scores": lambda: y_score.max(),
     }
     if n_samples >= 1_000_000:
-        del searches["grid of 17 with scikit-learn's metrics"]  # it would take minutes
+        del searches["the deck's loop: 17 points, scikit-learn"]  # it would take minutes
     return searches
 
 
 def run() -> Iterator[str]:
     """Yield one table a size."""
     for n_samples, n_classes, rounds in ((640, 16, 9), (100_000, 16, 3), (1_000_000, 20, 3)):
-        seconds = median_cpu_seconds(contestants(n_samples, n_classes), rounds=rounds)
-        yield table(f"Thresholds, {n_samples:,} x {n_classes}", seconds, ours=OURS)
+        searches = contestants(n_samples, n_classes)
+        seconds = median_cpu_seconds(searches, rounds=rounds)
+        memory = {
+            name: peak_numpy_mib(search)
+            for name, search in searches.items()
+            if "torchmetrics" not in name  # whose memory is not NumPy's
+        }
+        title = f"Thresholds, {n_samples:,} x {n_classes}"
+        yield table(title, seconds, ours=OURS, memory=memory)
+    if not any("torchmetrics" in name for name in searches):
+        yield "torchmetrics is not installed; its curves are left out."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -32,10 +33,35 @@ def _repeats(call: Callable[[], Any]) -> int:
     return max(1, min(200, int(0.05 / max(time.perf_counter() - start, 1e-9))))
 
 
-def table(title: str, seconds: Mapping[str, float], *, ours: str) -> str:
-    """Return a Markdown table of seconds and of ratios to `ours`."""
-    lines = [f"**{title}**", "", "| | CPU s | times ours |", "|---|---:|---:|"]
-    lines += [
-        f"| {name} | {value:.3g} | {value / seconds[ours]:.3g} |" for name, value in seconds.items()
-    ]
+def peak_numpy_mib(call: Callable[[], Any]) -> float:
+    """Return the most memory in MiB that a call holds beside what was there before.
+
+    Counted by tracemalloc, which NumPy and Python report each allocation to; what other C and
+    C++ libraries take is not seen.
+    """
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def table(
+    title: str,
+    seconds: Mapping[str, float],
+    *,
+    ours: str,
+    memory: Mapping[str, float] | None = None,
+) -> str:
+    """Return a Markdown table of seconds, of ratios to `ours`, and of extra memory in MiB."""
+    head, rule = "| | CPU s | times ours |", "|---|---:|---:|"
+    if memory is not None:
+        head, rule = f"{head} extra MiB |", f"{rule}---:|"
+    lines = [f"**{title}**", "", head, rule]
+    for name, value in seconds.items():
+        line = f"| {name} | {value:.3g} | {value / seconds[ours]:.3g} |"
+        if memory is not None:
+            line += f" {memory[name]:.1f} |" if name in memory else " |"
+        lines.append(line)
     return "\n".join(lines)

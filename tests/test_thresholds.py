@@ -355,6 +355,27 @@ def test_a_frames_columns_become_class_names():
         find_optimal_thresholds(frame, pd.DataFrame(np.eye(2), columns=["MH", "DR"]))
 
 
+def test_longer_floats_and_other_byte_orders_give_the_same_thresholds():
+    y_true, y_score = np.array([[0], [1], [1]]), np.array([[0.25], [0.5], [0.75]])
+    for dtype in (np.longdouble, ">f8", ">f4", "<f2"):
+        found = find_optimal_thresholds(y_true, y_score.astype(dtype))
+        assert found.thresholds.tolist() == [0.375]
+        assert found.thresholds.dtype in (np.float32, np.float64)
+
+
+def test_a_memory_map_is_read_in_place(tmp_path):
+    rng = np.random.default_rng(0)
+    y_true, y_score = (rng.random((50, 3)) < 0.3).astype(np.int8), rng.random((50, 3))
+    for name, array in (("y_true", y_true), ("y_score", y_score)):
+        np.save(tmp_path / f"{name}.npy", array)
+    mapped = [np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("y_true", "y_score")]
+    found = find_optimal_thresholds(*mapped)
+    np.testing.assert_array_equal(
+        found.thresholds, find_optimal_thresholds(y_true, y_score).thresholds
+    )
+    assert type(found.thresholds) is np.ndarray
+
+
 def test_scores_outside_the_unit_interval_are_recorded_as_real():
     labels = [[0], [1]]
     assert find_optimal_thresholds(labels, [[0.0], [1.0]]).score_scale == "probability"
@@ -398,11 +419,18 @@ GOOD = {"y_true": [[0], [1]], "y_score": [[0.1], [0.9]]}
         ({"y_score": [[0.1, 0.2], [0.3, 0.4]]}, r"\(2, 2\), but the labels have shape \(2, 1\)"),
         ({"sample_weight": [1, -1]}, r"sample_weight\[1\] is -1"),
         ({"sample_weight": [0, 0]}, "zero in every row"),
+        ({"sample_weight": ["a", "b"]}, "sample_weight must be numeric"),
         ({"sample_weight": [1]}, r"shape \(2,\), got \(1,\)"),
         ({"class_names": ["a", "b"]}, "2 class names for 1 classes"),
+        ({"class_names": "a"}, "a sequence of names, got the string 'a'"),
+        ({"y_true": np.ma.masked_equal([[0], [1]], 0)}, "y_true is a masked array.*NaN"),
+        ({"y_score": [[0.1 + 1j], [0.5]]}, "dtype complex128"),
+        ({"y_true": [[np.inf], [1]]}, r"y_true\[0, 0\] is inf; a label is 0, 1 or NaN"),
+        ({"y_true": [[-1], [1]]}, r"y_true\[0, 0\] is -1"),
         ({"objective": "F2"}, "unknown objective 'F2'"),
         ({"objective": 3}, "objective must be"),
         ({"objective": lambda tp, fp, fn, tn: tp[:1] * np.nan}, "one number for each count"),
+        ({"min_recall": "high"}, "min_recall must be numeric, got 'high'"),
         ({"min_recall": 1.5}, r"min_recall must lie in \[0, 1\], got 1.5"),
         ({"min_recall": [0.5, 0.5]}, r"min_recall must be a number or have shape \(1,\)"),
         ({"max_threshold": np.nan}, "max_threshold must not be NaN"),

@@ -17,6 +17,7 @@ from mlthresh.exceptions import InputError
 
 __all__ = [
     "FloatArray",
+    "as_float64",
     "as_groups",
     "as_labels",
     "as_sample_weight",
@@ -49,8 +50,10 @@ def _is_frame(value: object) -> bool:
 
 def to_numpy(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
     """Return `value` as a NumPy array, and its column names where it is a frame."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array, whose mask would be lost; fill it with NaN")
     if isinstance(value, np.ndarray):
-        return value, None
+        return np.asarray(value), None  # a memory map as the plain array that it is
     if is_tensor(value):
         tensor = value.detach().cpu()
         torch = sys.modules["torch"]
@@ -115,7 +118,7 @@ def _as_matrix(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...]
         raise InputError(f"{name} must be boolean, integer or float, got dtype {array.dtype}")
     if array.dtype == np.float16:
         array = array.astype(np.float32)
-    return array, columns
+    return array.astype(array.dtype.newbyteorder("="), copy=False), columns
 
 
 def entry_name(name: str, row: int, column: int, columns: tuple[str, ...] | None) -> str:
@@ -153,7 +156,7 @@ def as_scores(
 ) -> tuple[FloatArray, tuple[str, ...] | None]:
     """Return a matrix of finite float32 or float64 scores, and a frame's column names."""
     array, columns = _as_matrix(scores, name)
-    if array.dtype.kind != "f":
+    if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         array = array.astype(np.float64)
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, but the labels have shape {shape}")
@@ -177,7 +180,7 @@ def as_sample_weight(
     """
     if sample_weight is None:
         return None
-    weight = np.asarray(to_numpy(sample_weight, name)[0], dtype=np.float64)
+    weight = as_float64(sample_weight, name)
     if weight.shape != (n_samples,):
         raise InputError(f"{name} must have shape ({n_samples},), got {weight.shape}")
     bad = ~(np.isfinite(weight) & (weight >= 0))
@@ -206,6 +209,8 @@ def matched_class_names(
 ) -> tuple[str, ...] | None:
     """Return the one set of class names that all sources agree on, or None without any."""
     found: tuple[str, ...] | None = None
+    if isinstance(class_names, str):
+        raise InputError(f"class_names must be a sequence of names, got the string {class_names!r}")
     given = None if class_names is None else tuple(str(name) for name in class_names)
     for names in (given, *columns):
         if names is None:
@@ -226,9 +231,20 @@ def matched_class_names(
 
 def per_class(value: Any, n_classes: int, name: str) -> npt.NDArray[np.float64]:
     """Broadcast a number or one number per class to shape (n_classes,); NaN raises."""
-    array = np.asarray(to_numpy(value, name)[0], dtype=np.float64)
+    array = as_float64(value, name)
     if array.shape not in ((), (n_classes,)):
         raise InputError(f"{name} must be a number or have shape ({n_classes},), got {array.shape}")
     if np.isnan(array).any():
         raise InputError(f"{name} must not be NaN, got {value!r}")
-    return np.broadcast_to(array, (n_classes,))
+    return np.full(n_classes, array)
+
+
+def as_float64(value: Any, name: str) -> npt.NDArray[np.float64]:
+    """Return numbers as a float64 array of their shape."""
+    if isinstance(value, float | int):
+        return np.array(value, dtype=np.float64)
+    array = to_numpy(value, name)[0]
+    try:
+        return np.asarray(array, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be numeric, got {value!r}") from error

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import per_class, to_numpy
+from mlthresh._arrays import as_float64, per_class
 from mlthresh.certify import check_confidence
 from mlthresh.constraints import Constraints
 from mlthresh.exceptions import InputError
@@ -138,7 +138,7 @@ def grid_points(grid: npt.ArrayLike | None) -> npt.NDArray[np.float64]:
     """Return the grid, ascending; by default 0.10, 0.15, ..., 0.90."""
     if grid is None:
         return np.arange(10, 91, 5) / 100  # the quotient is the float nearest to the decimal
-    points = np.asarray(to_numpy(grid, "grid")[0], dtype=np.float64)
+    points = as_float64(grid, "grid")
     if points.ndim != 1 or points.size == 0 or not np.isfinite(points).all():
         raise InputError(f"grid must be a non-empty list of finite numbers, got {grid!r}")
     return np.unique(points)
@@ -155,7 +155,7 @@ def options_as_json(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in (*FLOORS, *BOUNDS, "grid"):
         value = options[name]
         if value is not None:
-            shown[name] = _finite_or_text(np.asarray(to_numpy(value, name)[0], float).tolist())
+            shown[name] = _finite_or_text(as_float64(value, name).tolist())
     if options["confidence"] is not None:
         shown |= {"confidence": float(options["confidence"]), "joint": bool(options["joint"])}
     return shown

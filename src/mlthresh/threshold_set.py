@@ -197,6 +197,8 @@ class ThresholdSet:
 
     @classmethod
     def _from_dict(cls, content: dict[str, Any]) -> ThresholdSet:
+        if content["dtype"] not in _DTYPES:
+            raise ValueError(f"dtype must be one of {tuple(_DTYPES)}, got {content['dtype']!r}")
         dtype = _DTYPES[content["dtype"]]
         classes = content["classes"]
         names = [one["name"] for one in classes]
@@ -204,7 +206,7 @@ class ThresholdSet:
         if not classes:
             raise ValueError("no classes")
         if not set(status) <= set(_STATUSES):
-            raise ValueError(f"status must be one of {_STATUSES}, got {sorted(set(status))}")
+            raise ValueError(f"status must be one of {_STATUSES}, got {status}")
         if content["score_scale"] not in ("probability", "real"):
             raise ValueError(f"unknown score scale {content['score_scale']!r}")
         thresholds = np.array([_number_in(one["threshold"]) for one in classes], dtype=dtype)
@@ -212,12 +214,12 @@ class ThresholdSet:
             raise ValueError("a threshold is missing")
         return cls(
             thresholds=thresholds,
-            class_names=None if names[0] is None else matched_class_names(len(names), names),
+            class_names=_names_in(names),
             status=status,
-            support=np.array([one["support"] for one in classes], dtype=np.int64),
-            certified=np.array([one["certified"] for one in classes], dtype=np.bool_),
+            support=np.array([_count_in(one["support"]) for one in classes], dtype=np.int64),
+            certified=np.array([_flag_in(one["certified"]) for one in classes], dtype=np.bool_),
             positives_missing=np.array(
-                [one["positives_missing"] for one in classes], dtype=np.int64
+                [_count_in(one["positives_missing"]) for one in classes], dtype=np.int64
             ),
             score_scale=content["score_scale"],
             options=dict(content["options"]),
@@ -283,3 +285,23 @@ def _number_in(value: float | str | None) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"expected a number, got {value!r}")
     return float(value)
+
+
+def _count_in(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"expected a whole number, at least 0, got {value!r}")
+    return value
+
+
+def _flag_in(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _names_in(names: list[Any]) -> tuple[str, ...] | None:
+    if all(name is None for name in names):
+        return None
+    if not all(isinstance(name, str) for name in names):
+        raise TypeError(f"either all classes have a name or none, got {names}")
+    return matched_class_names(len(names), names)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score, precision_recall_curve, recall_score
 
+BINNED = "torchmetrics, 200 thresholds"
 _ROWS_A_BATCH = 1024  # torchmetrics compares a whole batch with all of its 200 thresholds
 
 
@@ -61,7 +62,7 @@ def torchmetrics_curves(y_true: np.ndarray, y_score: np.ndarray) -> dict[str, Ca
 
     return {
         "torchmetrics, exact curves": lambda: chosen(None, len(y_true)),
-        "torchmetrics, 200 thresholds": lambda: chosen(200, _ROWS_A_BATCH),
+        BINNED: lambda: chosen(200, _ROWS_A_BATCH),
     }
 
 

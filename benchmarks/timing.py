@@ -62,6 +62,6 @@ def table(
     for name, value in seconds.items():
         line = f"| {name} | {value:.3g} | {value / seconds[ours]:.3g} |"
         if memory is not None:
-            line += f" {memory[name]:.1f} |" if name in memory else " |"
+            line += f" {memory[name]:.2f} |" if name in memory else " |"
         lines.append(line)
     return "\n".join(lines)

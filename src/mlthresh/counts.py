@@ -12,6 +12,7 @@ from mlthresh._arrays import FloatArray
 __all__ = ["CountArray", "Counts", "SortedClass", "from_here_up", "sort_classes"]
 
 CountArray: TypeAlias = npt.NDArray[np.float64]
+Ranks: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
 
 class Counts(NamedTuple):
@@ -109,21 +110,19 @@ class SortedClass:
             return float(self.n_positives), float(self.n_negatives)
         return float(self._positive_weight[0]), float(self._negative_weight[0])
 
-    def ranks(self, thresholds: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return how many listed positives, and how many negatives, lie below each threshold."""
-        return self.positive.searchsorted(thresholds), self.negative.searchsorted(thresholds)
-
-    def called(
-        self, positive_rank: npt.NDArray[np.intp], negative_rank: npt.NDArray[np.intp]
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return the true and the false positives of thresholds with these ranks."""
+    def called(self, thresholds: FloatArray) -> tuple[Ranks, npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return how many listed positives and negatives lie below, and the weight of the rest."""
+        below = self.positive.searchsorted(thresholds)
+        below_negative = self.negative.searchsorted(thresholds)
+        below_both = below, below_negative
         if self._positive_weight is None or self._negative_weight is None:
-            return len(self.positive) - positive_rank, len(self.negative) - negative_rank
-        return self._positive_weight[positive_rank], self._negative_weight[negative_rank]
+            return below_both, len(self.positive) - below, len(self.negative) - below_negative
+        return below_both, self._positive_weight[below], self._negative_weight[below_negative]
 
     def counts(self, thresholds: FloatArray) -> Counts:
         """Count at each threshold t, where a score is called positive if it is >= t."""
-        tp, fp = (called.astype(np.float64) for called in self.called(*self.ranks(thresholds)))
+        _, hits, alarms = self.called(thresholds)
+        tp, fp = hits.astype(np.float64), alarms.astype(np.float64)
         positives, negatives = self.total
         return Counts(tp, fp, positives - tp, negatives - fp)
 

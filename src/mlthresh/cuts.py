@@ -50,15 +50,12 @@ class Cuts:
 
     def __init__(self, classes: Sequence[SortedClass], thresholds: Sequence[FloatArray]) -> None:
         self._classes = classes
-        self._ranks = [
-            one_class.ranks(cuts) for one_class, cuts in zip(classes, thresholds, strict=True)
-        ]
+        each = [one.called(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
+        self._ranks = [ranks for ranks, _, _ in each]
         self.segments = Segments([len(cuts) for cuts in thresholds])
         self.threshold = np.concatenate(thresholds)
-        called = zip(
-            *(c.called(*rank) for c, rank in zip(classes, self._ranks, strict=True)), strict=True
-        )
-        tp, fp = (np.concatenate(each).astype(np.float64) for each in called)
+        tp = np.concatenate([hits for _, hits, _ in each]).astype(np.float64)
+        fp = np.concatenate([alarms for _, _, alarms in each]).astype(np.float64)
         totals = np.array([one_class.total for one_class in classes])
         positives, negatives = totals[self.segments.of_class].T
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
@@ -69,11 +66,12 @@ class Cuts:
     ) -> Cuts:
         """Take the cuts at those of the scores that are allowed, and at the highest threshold."""
         thresholds = []
-        for c, (one_class, ascending) in enumerate(zip(classes, scores, strict=True)):
-            start = ascending.searchsorted(max(window.lowest[c], one_class.floor))
-            stop = ascending.searchsorted(window.highest[c])
-            cuts = (ascending[start : max(start, stop)], window.highest[c : c + 1])
-            thresholds.append(np.concatenate(cuts))
+        each = zip(classes, scores, window.lowest, window.highest, strict=True)
+        for c, (one_class, ascending, lowest, highest) in enumerate(each):
+            start = ascending.searchsorted(max(lowest, one_class.floor))
+            stop = ascending.searchsorted(highest)
+            within = ascending[start : max(start, stop)]
+            thresholds.append(np.concatenate((within, window.highest[c : c + 1])))
         return cls(classes, thresholds)
 
     def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:

@@ -84,9 +84,9 @@ class Settings:
         highest = np.inf if self.max_threshold is None else self.max_threshold
         lowest = per_class(lowest, n_classes, "min_threshold")
         highest = per_class(highest, n_classes, "max_threshold")
-        crossed = np.flatnonzero(lowest > highest)
-        if len(crossed):
-            c = crossed[0]
+        crossed = lowest > highest
+        if crossed.any():
+            c = crossed.argmax()
             raise InputError(
                 f"min_threshold {lowest[c]} exceeds max_threshold {highest[c]} (class {c})"
             )
@@ -119,7 +119,8 @@ def check_options(options: Mapping[str, Any]) -> None:
         value = options[name]
         if value is None:
             continue
-        array = per_class(value, np.size(value), name)
+        array = as_float64(value, name)
+        per_class(array, array.size, name)
         if name in FLOORS and not ((array >= 0) & (array <= 1)).all():
             raise InputError(f"{name} must lie in [0, 1], got {value!r}")
     if options["confidence"] is not None:

@@ -8,22 +8,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.generalisation.strategies import REFERENCE, STRATEGIES
+from benchmarks.generalisation.strategies import REFERENCE, STRATEGIES, Strategy
 from benchmarks.generalisation.trials import Array, Trial
 
 
-def measure(trials: Iterable[Trial]) -> dict[str, Any]:
+def measure(
+    trials: Iterable[Trial], strategies: Mapping[str, Strategy] = STRATEGIES
+) -> dict[str, Any]:
     """Return the means over the trials of each strategy's held-out macro-F1.
 
     Classes without a positive in the held-out rows have no F1 and are left out; classes without
     one in the validation rows are averaged apart.
     """
-    rows: dict[str, list[list[float]]] = {name: [] for name in (*STRATEGIES, "oracle")}
+    rows: dict[str, list[list[float]]] = {name: [] for name in (*strategies, "oracle")}
     for trial in trials:
         n_positive = trial.y_true.sum(axis=0)
         f1 = {
             name: trial.held_out_f1(choose(trial.y_true, trial.y_score))
-            for name, choose in STRATEGIES.items()
+            for name, choose in strategies.items()
         }
         f1["oracle"] = trial.oracle_f1
         for name, values in f1.items():

@@ -12,6 +12,7 @@ from mlthresh import find_optimal_thresholds
 
 Labels = npt.NDArray[np.integer]
 Scores = npt.NDArray[np.floating]
+Strategy = Callable[[Labels, Scores], Array]
 
 
 def fixed(y_true: Labels, y_score: Scores) -> Array:  # noqa: ARG001
@@ -58,7 +59,7 @@ def pooled(y_true: Labels, y_score: Scores) -> Array:
     return find_optimal_thresholds(y_true, y_score, strategy="pooled").thresholds.astype(np.float64)
 
 
-STRATEGIES: dict[str, Callable[[Labels, Scores], Array]] = {
+STRATEGIES: dict[str, Strategy] = {
     "fixed 0.5": fixed,
     "grid with constraints": constrained_grid,
     "exact, at the score": exact_at_score,

@@ -330,6 +330,41 @@ def test_linear_in_the_target_and_mirrored(z: float, y: float, gamma: float, alp
     assert loss(z, y, alpha) == pytest.approx(loss(-z, 1 - y, 1 - alpha), rel=1e-9, abs=1e-300)
 
 
+@pytest.mark.parametrize("gamma", GAMMAS)
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_hard_targets_are_monotone_in_the_logit(gamma: float, scale: float) -> None:
+    z = torch.linspace(-scale, scale, 2001, dtype=torch.float64)[:, None]
+    for target, direction in ((1.0, -1), (0.0, 1)):
+        y = torch.full_like(z, target)
+        losses = focal_loss_with_pos_weight(z, y, gamma=gamma, alpha=0.15, reduction="none")
+        assert (losses.diff(dim=0) * direction > 0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_autocast_leaves_the_loss_in_float32(dtype: torch.dtype) -> None:
+    z, y = random_problem()
+    features, weight = z.float(), torch.eye(4, requires_grad=True)
+    with torch.autocast("cpu", dtype=dtype):
+        logits = features @ weight
+        loss = focal_loss_with_pos_weight(logits, y, gamma=2.5, alpha=0.15, pos_weight=7.3)
+    assert logits.dtype == dtype
+    assert loss.dtype == torch.float32
+    outside = focal_loss_with_pos_weight(logits.float(), y, gamma=2.5, alpha=0.15, pos_weight=7.3)
+    torch.testing.assert_close(loss, outside, rtol=1e-6, atol=0)
+    loss.backward()
+    assert weight.grad is not None
+    assert weight.grad.isfinite().all()
+
+
+def test_global_state_is_left_alone() -> None:
+    before = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+    z, y = random_problem()
+    value_and_gradient(z, targets=y, gamma=2.5, alpha=0.15)
+    after = torch.get_rng_state(), torch.get_default_dtype(), torch.is_grad_enabled()
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
 def test_no_element_rises_with_gamma() -> None:
     z, y = random_problem(shape=(200, 4))
     losses = [

@@ -98,6 +98,17 @@ def test_far_out_it_is_a_straight_line() -> None:
     np.testing.assert_allclose(log_odds, expected, rtol=1e-15)
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.5, 5.0, 50.0])
+@pytest.mark.parametrize("size", [30.0, 1e3, 1e4, 1e30])
+def test_stays_finite_and_odd_far_out(gamma: float, size: float) -> None:
+    z = np.array([-size, size])
+    low, high = focal_posterior_logits(z, gamma=gamma, alpha=None)
+    assert np.isfinite(high)
+    assert high == -low
+    assert high == pytest.approx((gamma + 1) * size - np.log1p(gamma), rel=1e-9)
+    np.testing.assert_allclose(focal_posterior(z, gamma=gamma, alpha=None), [0, 1], atol=1e-9)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_of_plain_cross_entropy_it_is_the_sigmoid(dtype: Any) -> None:
     z = np.linspace(-90, 90, 1001).astype(dtype)
@@ -145,6 +156,17 @@ def test_dtypes(given_dtype: torch.dtype, expected: torch.dtype) -> None:
     if given_dtype != torch.bfloat16:
         array = posterior(z.numpy())
         assert torch.from_numpy(array).dtype == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+def test_device_without_float64(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    z = torch.tensor([[-300, -3, 0, 2, 40]]).to(dtype)
+    posterior = FocalPosterior(2.5, 0.15, 10.0)
+    expected = posterior.logits(z.double()).float()
+    monkeypatch.setattr("mlthresh.posterior._WITHOUT_FLOAT64", {"cpu"})
+    actual = posterior.logits(z)
+    assert actual.dtype == torch.float32
+    torch.testing.assert_close(actual, expected, rtol=0, atol=0)
 
 
 def test_gradient_flows_also_at_zero() -> None:

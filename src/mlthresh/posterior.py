@@ -35,6 +35,7 @@ __all__ = ["FocalPosterior", "focal_posterior", "focal_posterior_logits"]
 Logits = TypeVar("Logits", npt.NDArray[Any], "torch.Tensor")
 PerClass: TypeAlias = "float | npt.ArrayLike | torch.Tensor"
 
+_WITHOUT_FLOAT64 = {"mps"}  # types of device; float32 would lose what increasing needs
 _FLAT = 500.0  # beyond it the correction is constant in float64, and exp(-_FLAT) is still normal
 
 
@@ -48,7 +49,8 @@ def focal_posterior_logits(
     """Return the log-odds of a positive label that focal-loss logits stand for.
 
     It never decreases in the logit, and unlike the probability it does not saturate: rank and
-    tune thresholds on it. The arithmetic is float64 whatever the input.
+    tune thresholds on it. The arithmetic is float64 whatever the input, on the CPU for a device
+    without float64 (MPS).
 
     Parameters
     ----------
@@ -280,6 +282,8 @@ def _in_float64(logits: Any) -> tuple[Any, Any]:
     """Return the library of `logits`, and their values in float64."""
     if is_tensor(logits):
         torch = sys.modules["torch"]
+        if logits.device.type in _WITHOUT_FLOAT64:
+            logits = logits.cpu()
         return torch, logits.to(torch.float64)
     return np, np.asarray(logits, dtype=np.float64)
 
@@ -295,6 +299,8 @@ def _rounded_like(logits: Any, values: Any) -> Any:
     if is_tensor(logits):
         torch = sys.modules["torch"]
         narrow = logits.dtype.is_floating_point and logits.dtype != torch.float64
+        if logits.device.type in _WITHOUT_FLOAT64:
+            return values.to(torch.float32).to(logits.device)
         return values.to(torch.float32) if narrow else values
     dtype = np.asarray(logits).dtype
     if dtype.kind != "f" or dtype.itemsize >= np.dtype(np.float64).itemsize:

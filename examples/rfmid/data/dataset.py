@@ -78,7 +78,7 @@ def open_images(config: Config, split: Split, name: str) -> Sequence[Tensor]:
 
 
 class TrainingSet(Dataset[tuple[Any, Tensor]]):
-    """What `augment` makes of a draw ``(key, index)``, and its labels.
+    """What `augment` makes of a draw ``(key, index)``, and the image's targets.
 
     The global random state is the same after each item as before.
     """
@@ -86,11 +86,11 @@ class TrainingSet(Dataset[tuple[Any, Tensor]]):
     def __init__(
         self,
         images: Sequence[Tensor],
-        labels: npt.NDArray[np.float32],
+        targets: npt.NDArray[np.float32],
         augment: Callable[[Tensor], Any],
     ) -> None:
         self._images, self._augment = images, augment
-        self._labels = torch.from_numpy(labels)
+        self._targets = torch.from_numpy(targets)
 
     def __len__(self) -> int:
         return len(self._images)
@@ -100,7 +100,7 @@ class TrainingSet(Dataset[tuple[Any, Tensor]]):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             image = self._augment(self._images[index])
-        return image, self._labels[index]
+        return image, self._targets[index]
 
 
 class EvaluationSet(Dataset[Tensor]):
@@ -138,6 +138,14 @@ class EpochSampler(Sampler[Draw]):
             self._rarest = RarestClassSampler(labels, seed=seed, num_replicas=n_ranks, rank=rank)
         self._n_images, self._rank, self._n_ranks = len(labels), rank, n_ranks
         self._seed, self.epoch = seed, 0
+
+    @property
+    def importance_weights(self) -> npt.NDArray[np.float32] | None:
+        """What undoes the uneven sampling, for each image; None where it is even."""
+        if self._rarest is None:
+            return None
+        weights: npt.NDArray[np.float32] = self._rarest.importance_weights.float().numpy()
+        return weights
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch of the next iterator."""

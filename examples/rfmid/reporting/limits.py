@@ -61,12 +61,12 @@ def _scores(record: RunRecord) -> str:
     distorted = ["a focal loss"]
     if record.config.loss.pos_weight:
         distorted.append("weighted positives")
-    if record.config.training.sampler:
+    if record.config.training.sampler and not record.config.training.importance_weights:
         distorted.append("a sampler that favours rare diseases")
     trained = f"Scores come from a network trained with {', '.join(distorted)}."
     if not record.config.loss.link:
         return f"{trained} They are not calibrated: a score of 0.6 is not a chance of 60 %."
-    if record.config.training.sampler:
+    if record.config.training.sampler and not record.config.training.importance_weights:
         return (
             f"{trained} The link takes the loss's distortion out, not the sampler's: rare diseases "
             "get too high a probability, as the section on probabilities shows."

@@ -33,12 +33,21 @@ class ModelConfig:
     weights: str = "imagenet"
     """imagenet (torchvision's IMAGENET1K_V1, downloaded; of a factory, what it calls pretrained),
     none, or a .pth or .safetensors file."""
+    freeze: Literal["none", "backbone"] = "none"
+    """backbone: only the head learns, from features that are computed once."""
+    views: int = 1
+    """With a frozen backbone: each training image as it is, and views - 1 times augmented."""
 
     def __post_init__(self) -> None:
         require(
             ":" in self.architecture or self.architecture in ARCHITECTURES,
             f"architecture must be one of {', '.join(ARCHITECTURES)} or a factory "
             f"package.module:function, got {self.architecture!r}",
+        )
+        require_choices(self)
+        require(self.views >= 1, f"views must be at least 1, got {self.views}")
+        require(
+            self.views == 1 or self.freeze == "backbone", "views is for a frozen backbone alone"
         )
         require(bool(self.weights), "weights must be imagenet, none or a file, got an empty text")
         require(
@@ -121,6 +130,8 @@ class TrainingConfig:
     """Images per step."""
     sampler: bool = True
     """Draw images by 1 / count of the rarest class they show; else shuffle."""
+    importance_weights: bool = False
+    """Weight each draw in the loss by what undoes the sampler's preference for it."""
     selection: Literal["macro_f1_cross_fitted", "macro_f1_tuned", "val_loss"] = (
         "macro_f1_cross_fitted"
     )
@@ -135,6 +146,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_choices(self)
+        require(
+            self.sampler or not self.importance_weights,
+            "importance_weights undo the sampler's preferences; without it there are none",
+        )
         for name in ("epochs", "patience", "batch_size"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1: {getattr(self, name)}")
         require(0 <= self.seed < 2**63, f"seed must be between 0 and 2**63 - 1, got {self.seed}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from examples.rfmid.data.batch_augmentation import DrawnBatch
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import write_json
@@ -52,7 +53,7 @@ def profile(config: Config, output: Path | None = None, *, steps: int = 50) -> d
             "image_size": config.image.image_size,
             "cache": config.runtime.cache,
             "num_workers": session.train_loader.num_workers,
-            "augment_on": "device" if session.augment else "cpu",
+            "augment_on": "device" if session.loading.on_device else "cpu",
             "fused": config.augmentation.fused,
             **measure(session, steps),
         }
@@ -92,8 +93,8 @@ def measure(session: Session, steps: int) -> dict[str, float]:
     whole = _seconds(session, step, steps)
     n_images = session.world.size * sum(sizes) / steps
     batch = next(batches)
-    images, labels = session.inputs(batch)
-    network = _seconds(session, lambda: learn(session, images, labels), steps)
+    prepared = session.inputs(batch)
+    network = _seconds(session, lambda: learn(session, *prepared), steps)
     inputs = _seconds(session, lambda: session.inputs(batch), steps)
     for _ in range(2 * session.train_loader.num_workers):
         next(batches)  # loaded while the others were measured
@@ -111,11 +112,15 @@ def measure(session: Session, steps: int) -> dict[str, float]:
 
 
 def _endless(session: Session) -> Iterator[Any]:
+    """Yield whole batches: for the smaller one that ends an epoch, cuDNN would plan anew."""
     session.model.train()
-    epoch = 0
+    epoch, whole = 0, session.train_loader.batch_size
     while True:
         session.sampler.set_epoch(epoch)
-        yield from session.train_loader
+        for batch in session.train_loader:
+            n = len(batch) if isinstance(batch, DrawnBatch) else len(batch[1])
+            if n == whole or len(session.train_loader) == 1:
+                yield batch
         epoch += 1
 
 

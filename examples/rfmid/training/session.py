@@ -6,22 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from torch.utils.data import DataLoader
 
-from examples.rfmid.data.augmentation import build_augmentation
-from examples.rfmid.data.batch_augmentation import BatchAugmentation, DrawnBatch, collate_drawn
 from examples.rfmid.data.dataset import EpochSampler, EvaluationSet, TrainingSet, key, open_images
 from examples.rfmid.data.images import check_images
 from examples.rfmid.data.splits import FundusData, Split
 from examples.rfmid.data.transforms import Preprocessing
-from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import Config
-from examples.rfmid.training.device import default_workers, memory_format
-from examples.rfmid.training.model import build_network
+from examples.rfmid.training.device import memory_format
+from examples.rfmid.training.frozen import FeatureSet, ViewSet, compute_features
+from examples.rfmid.training.loading import Loading
+from examples.rfmid.training.model import Network, build_network
 from examples.rfmid.training.world import World
 from mlthresh import (
     FocalLossWithPosWeight,
@@ -40,16 +41,17 @@ class Session:
 
     Attributes
     ----------
+    whole : nn.Module
+        From images to logits: what is saved.
     model, network : nn.Module
-        The same weights; `network` is what learns, on all ranks at once.
-    augment : BatchAugmentation or None
-        What augments a batch on the device; None: the loading processes do.
+        The part of it that learns: all, or the head. `network` does so on all ranks at once.
     """
 
     config: Config
     data: FundusData
     world: World
     preprocessing: Preprocessing
+    whole: nn.Module
     model: nn.Module
     network: nn.Module
     criterion: FocalLossWithPosWeight
@@ -57,7 +59,7 @@ class Session:
     optimizer: Optimizer
     scheduler: LRScheduler
     sampler: EpochSampler
-    augment: BatchAugmentation | None
+    loading: Loading
     train_loader: DataLoader[Any]
     eval_loaders: dict[str, DataLoader[Any]]
 
@@ -66,19 +68,10 @@ class Session:
         """Where this process computes."""
         return self.world.device
 
-    def inputs(self, batch: DrawnBatch | list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Return the augmented images and the labels of a training batch, on the device."""
-        if isinstance(batch, DrawnBatch):
-            assert self.augment is not None  # noqa: S101  # for the type checker
-            batch = batch.to(self.device)
-            return self.on_device(self.augment(batch)), batch.labels
-        images, labels = batch
-        return self.on_device(images), labels.to(self.device, non_blocking=True)
-
-    def on_device(self, images: Tensor) -> Tensor:
-        """Return the images on the device, in the network's memory format."""
-        layout = memory_format(self.config, self.device)
-        return images.to(self.device, non_blocking=True, memory_format=layout)
+    def inputs(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the images, labels and sample weights of a training batch, on the device."""
+        images, targets = self.loading.inputs(batch)
+        return images, targets[:, :-1], targets[:, -1]
 
 
 def build_session(
@@ -91,8 +84,9 @@ def build_session(
 ) -> Session:
     """Check or read the images, and build everything that the configuration names.
 
-    Without `pretrained` the configured weights aren't read: a checkpoint will replace them. Without
-    a cache, the images are decoded once in advance, but for those that `checked_images` lists.
+    Without `pretrained` the configured weights aren't read, as a checkpoint will replace them, but
+    for a frozen backbone's. Without a cache, the images are decoded once in advance, but for those
+    that `checked_images` lists.
 
     Raises
     ------
@@ -100,6 +94,7 @@ def build_session(
         If an image can't be decoded, the weights can't be had, or the batch can't be split.
     """
     device, preprocessing = world.device, Preprocessing.from_config(config.image)
+    frozen = config.model.freeze == "backbone"
     with world.main_first():  # fills the cache, downloads the weights
         if config.runtime.cache == "none" and checked_images is not None and world.is_main:
             paths = [path for split in data.splits.values() for path in split.paths]
@@ -108,27 +103,11 @@ def build_session(
         built = build_network(
             config.model.architecture,
             len(data.class_names),
-            config.model.weights if pretrained else "none",
+            config.model.weights if pretrained or frozen else "none",
             seed=key(config.training.seed),
         )
     model = built.model.to(device).to(memory_format=memory_format(config, device))
-    optimizer = _optimizer(config, model, built.head)
-    criterion = _criterion(config, data.train)
-    posterior = _posterior(criterion) if config.loss.link else None  # on the CPU
-    if config.runtime.compile:
-        model.compile()
-    n_workers = default_workers(config.runtime.num_workers, device)
-    loading: dict[str, Any] = {
-        "batch_size": _batch_size(config, world),
-        "num_workers": n_workers,
-        "persistent_workers": n_workers > 0,
-        "pin_memory": device.type == "cuda",
-    }
-    on_device = config.runtime.augment_on == "device" or (
-        config.runtime.augment_on == "auto" and device.type == "cuda"
-    )
-    augment = BatchAugmentation(config.augmentation, preprocessing) if on_device else None
-    changed = augment.draw if augment else build_augmentation(config.augmentation, preprocessing)
+    learner = model
     sampler = EpochSampler(
         data.train.labels,
         by_rarest_class=config.training.sampler,
@@ -136,49 +115,61 @@ def build_session(
         rank=world.rank,
         n_ranks=world.size,
     )
+    weights = sampler.importance_weights if config.training.importance_weights else None
+    targets = _targets(data.train.labels, weights)
+    # A last batch of one image has no variance for batch normalisation.
+    drop_last = len(sampler) * world.size % config.training.batch_size == 1
+    loading = Loading(config, world, preprocessing)
+    if frozen:
+        features = compute_features(Network(model, built.head), loading, data, images)
+        learner = model.requires_grad_(requires_grad=False).get_submodule(built.head)
+        learner.requires_grad_()
+        train_loader = loading.plain(
+            ViewSet(features.pop("train"), targets), sampler, drop_last=drop_last, num_workers=0
+        )
+        evaluated: Any = {name: FeatureSet(given) for name, given in features.items()}
+    else:
+        train_loader = loading.training(
+            TrainingSet(images["train"], targets, loading.change), sampler, drop_last=drop_last
+        )
+        evaluated = {
+            name: EvaluationSet(images[name], preprocessing)
+            for name in data.splits
+            if name != "train"
+        }
+    optimizer = _optimizer(config, model, built.head)
+    criterion = _criterion(config, data.train)
+    posterior = _posterior(criterion) if config.loss.link else None  # on the CPU
+    if config.runtime.compile:
+        learner.compile()
     return Session(
         config=config,
         data=data,
         world=world,
         preprocessing=preprocessing,
-        model=model,
-        network=world.parallel(model),
+        whole=model,
+        model=learner,
+        network=world.parallel(learner),
         criterion=criterion.to(device),
         posterior=posterior,
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer),
         sampler=sampler,
-        augment=augment,
-        train_loader=DataLoader(
-            TrainingSet(images["train"], data.train.labels, changed),
-            sampler=sampler,
-            collate_fn=collate_drawn if augment else None,
-            # A last batch of one image has no variance for batch normalisation.
-            drop_last=len(sampler) * world.size % config.training.batch_size == 1,
-            generator=torch.Generator(),  # else the global one is advanced
-            **loading,
-        ),
+        loading=loading,
+        train_loader=train_loader,
         eval_loaders={
-            name: DataLoader(
-                EvaluationSet(images[name], preprocessing),
-                sampler=world.part(len(images[name])),
-                generator=torch.Generator(),
-                **loading,
-            )
-            for name in data.splits
-            if name != "train"
+            name: loading.plain(dataset, world.part(len(dataset)))
+            for name, dataset in evaluated.items()
         },
     )
 
 
-def _batch_size(config: Config, world: World) -> int:
-    """Return a rank's part of a batch."""
-    size, rest = divmod(config.training.batch_size, world.size)
-    if rest:
-        raise RecipeError(
-            f"a batch of {config.training.batch_size} can't be split over {world.size} processes"
-        )
-    return size
+def _targets(
+    labels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None
+) -> npt.NDArray[np.float32]:
+    """Return the labels, and each image's weight in the loss as the last column."""
+    weight = np.ones(len(labels), np.float32) if weights is None else weights
+    return np.column_stack([labels, weight])
 
 
 def _criterion(config: Config, train: Split) -> FocalLossWithPosWeight:
@@ -202,7 +193,8 @@ def _optimizer(config: Config, model: nn.Module, head: str) -> Optimizer:
         head_scale=config.optimizer.head_scale,
         weight_decay=config.optimizer.weight_decay,
     )
-    return AdamW(groups, fused=next(model.parameters()).is_cuda)
+    learning = [group for group in groups if group["params"]]
+    return AdamW(learning, fused=next(model.parameters()).is_cuda)
 
 
 def _scheduler(config: Config, optimizer: Optimizer) -> LRScheduler:

@@ -21,16 +21,16 @@ __all__ = ["learn", "loading_errors", "predict_logits", "progress", "training_st
 
 def training_step(session: Session, batch: Any) -> tuple[Tensor, int]:
     """Learn from a batch of the loader; return its mean loss, still on the device, and its size."""
-    images, labels = session.inputs(batch)
-    return learn(session, images, labels), len(labels)
+    inputs = session.inputs(batch)
+    return learn(session, *inputs), len(inputs[0])
 
 
-def learn(session: Session, images: Tensor, labels: Tensor) -> Tensor:
+def learn(session: Session, images: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
     """Forward, backward, clip, step; return the mean loss."""
     clip_norm = session.config.optimizer.clip_norm
     with autocast(session.config, session.device):
         logits = session.network(images)
-    loss: Tensor = session.criterion(logits, labels) * session.world.share(labels)
+    loss: Tensor = session.criterion(logits, labels, weight) * session.world.share(labels)
     session.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if clip_norm is not None:
@@ -46,7 +46,7 @@ def predict_logits(session: Session, split: str, description: str) -> Tensor:
     batches = []
     for images in progress(session, session.eval_loaders[split], description):
         with autocast(session.config, session.device):
-            logits = session.model(session.on_device(images))
+            logits = session.model(session.loading.moved(images))
         batches.append(logits.float())
     return session.world.gather(torch.cat(batches).cpu(), len(session.data.splits[split]))
 

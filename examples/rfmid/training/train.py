@@ -117,7 +117,7 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
             print(f"stopped by --max-minutes {limit:g}; --resume goes on")
             break
 
-    if world.agree(world.is_main and has_whole_model(folder, session.model)):
+    if world.agree(world.is_main and has_whole_model(folder, session.whole)):
         print(f"the run in {folder.path} had ended already")
         return
     session.model.load_state_dict(best_model)
@@ -248,7 +248,7 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
     with writing(folder.weights):
         save_model(
             folder.path,
-            session.model.cpu(),
+            session.whole.cpu(),
             thresholds,
             posterior=session.posterior,
             preprocessing=session.preprocessing.to_dict(),

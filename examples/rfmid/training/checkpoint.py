@@ -43,9 +43,21 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint; at any moment there is a whole one."""
-    with replacing(path) as temporary:
-        torch.save({f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)}, temporary)
+    """Replace the checkpoint; at any moment there is a whole one.
+
+    Raises
+    ------
+    RecipeError
+        If the system refuses to write; the checkpoint before is kept.
+    """
+    content = {f.name: getattr(checkpoint, f.name) for f in fields(checkpoint)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # which PyTorch hides behind its own
+                raise error.__context__ from error
+            raise
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,0 +1,313 @@
+"""A run that is killed, runs out of disk or loses a worker is resumed to the same end."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import examples.rfmid.training.train as training
+from examples.rfmid.errors import RecipeError
+from examples.rfmid.locks import locked
+from examples.rfmid.runfolder import Predictions, RunFolder, replacing, write_json
+from examples.rfmid.scoring.tune import tune
+from examples.rfmid.serving.bundle import load_bundle
+from examples.rfmid.settings import Config, DataConfig
+from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.train import train
+
+ROOT = Path(__file__).parents[2]
+
+
+def tiny(data: Path, **runtime: Any) -> Config:
+    demo = PRESETS["demo"]
+    return replace(
+        demo,
+        data=DataConfig(folder=data, min_count=1),
+        image=replace(demo.image, image_size=32),
+        training=replace(demo.training, epochs=2, batch_size=8),
+        runtime=replace(
+            demo.runtime, device="cpu", threads=1, num_workers=0, cache="none", **runtime
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An unbroken run."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(tiny(shared_data_folder), folder)
+    return folder
+
+
+def check_same_end(run: Path, whole: Path) -> None:
+    """The same metrics, scores, thresholds and weights; nothing half-written lies about."""
+    for name in ("thresholds.json", "model.safetensors", "model.json"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes()
+    for split in ("val", "test"):
+        one, other = (Predictions.load(RunFolder(r).predictions(split)) for r in (run, whole))
+        np.testing.assert_array_equal(one.y_score, other.y_score)
+    assert metrics_of(run) == metrics_of(whole)
+    assert not list(run.glob(".*"))
+
+
+def metrics_of(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in RunFolder(run).metrics.read_text().splitlines()]
+    times = ("seconds", "images_per_second")
+    return [{k: v for k, v in line.items() if k not in times} for line in lines]
+
+
+def in_a_process(work: Callable[[], Any], kill_after: float | None = None) -> int:
+    """Run some work in another process, and kill it after a time; return its exit status."""
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    process.join(kill_after)
+    if process.is_alive():
+        process.kill()
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def die_at_replacement(n: int, work: Callable[[], Any]) -> Callable[[], None]:
+    """Return the work, killed right before its n-th file takes its name (n odd), or after."""
+
+    def mortal() -> None:
+        original, calls = Path.replace, 0
+
+        def counted(path: Path, target: Path) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == n // 2 and n % 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(path, target)
+            if calls == n // 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        Path.replace = counted  # type: ignore[method-assign,assignment]
+        work()
+
+    return mortal
+
+
+def go_on(config: Config, run: Path) -> None:
+    train(config, run, resume=RunFolder(run).config.is_file())
+
+
+# -- kill -9
+
+
+@pytest.mark.slow
+def test_killed_at_each_file_that_takes_its_name(
+    whole: Path, shared_data_folder: Path, tmp_path: Path
+) -> None:
+    """Killed again and again, each time one file further on than the last time."""
+    config, status, n = tiny(shared_data_folder), -signal.SIGKILL, 2
+    while status == -signal.SIGKILL:
+        assert n < 60, "the run gets on"
+        status = in_a_process(die_at_replacement(n, lambda: go_on(config, tmp_path)))
+        n += 1
+    assert status == 0
+    assert n > 10
+    check_same_end(tmp_path, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_at_any_time(
+    seed: int, whole: Path, shared_data_folder: Path, tmp_path: Path
+) -> None:
+    config, draw = tiny(shared_data_folder), random.Random(seed)  # noqa: S311
+    kills = 0
+    for _ in range(4):
+        if in_a_process(lambda: go_on(config, tmp_path), draw.uniform(0.05, 2.0)) == 0:
+            break
+        kills += 1
+    assert kills, "the times are short enough"
+    assert in_a_process(lambda: go_on(config, tmp_path)) == 0
+    check_same_end(tmp_path, whole)
+
+
+@pytest.mark.slow
+def test_killed_while_thresholds_are_replaced(
+    whole: Path, shared_data_folder: Path, tmp_path: Path
+) -> None:
+    for n in range(2, 10):
+        run = shutil.copytree(whole, tmp_path / str(n))
+        killed = in_a_process(die_at_replacement(n, lambda r=run: tune(r, strategy="exact")))
+        in_a_process(lambda r=run: train(tiny(shared_data_folder), r, resume=True))
+        assert load_bundle(run).names, "the model is whole"
+        assert not list(run.glob(".*"))
+        before = (run / "thresholds.json").read_bytes()
+        assert (before == (whole / "thresholds.json").read_bytes()) or killed == 0 or n > 6
+        tune(run, strategy="exact")
+        load_bundle(run)
+
+
+@pytest.mark.slow
+def test_a_killed_command_is_resumed(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
+    """The command itself, with worker processes, killed once its first epoch is written."""
+    config = tiny(shared_data_folder)
+    command = [sys.executable, "-m", "examples.rfmid", "train", "--run", str(tmp_path)]
+    settings = ["--data", str(shared_data_folder), "--preset", "demo", "--min-count", "1"]
+    settings += ["--certify-share", "0", "--image-size", "32", "--epochs", "2"]
+    settings += ["--batch-size", "8", "--device", "cpu", "--num-workers", "2", "--cache", "none"]
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}/src", "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, *settings], cwd=ROOT, env=environment)
+    checkpoint, deadline = RunFolder(tmp_path).checkpoint, time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+    train(config, tmp_path, resume=True)  # at once: the killed run's workers hold nothing
+    check_same_end(tmp_path, whole)
+
+
+# -- the disk
+
+
+def _with_small_files(work: Callable[[], Any], messages: Path) -> None:
+    """Do the work where no file may be larger than 200 kB, and keep what it raises."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+    try:
+        work()
+    except RecipeError as error:
+        messages.write_text(str(error))
+
+
+def test_a_full_disk_loses_nothing(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
+    run, messages = tmp_path / "run", tmp_path / "messages"
+    config = tiny(shared_data_folder)
+    train(tiny(shared_data_folder, max_minutes=1e-9), run)
+    kept = RunFolder(run).checkpoint.read_bytes()
+    assert len(kept) > 200_000
+    in_a_process(lambda: _with_small_files(lambda: train(config, run, resume=True), messages))
+    message = messages.read_text()
+    assert "cannot write" in message
+    assert "checkpoint.pt: File too large; 1 whole epoch is kept: train --resume goes" in message
+    assert RunFolder(run).checkpoint.read_bytes() == kept
+    assert not list(run.glob(".*"))
+    train(config, run, resume=True)
+    check_same_end(run, whole)
+
+
+def test_a_full_disk_at_the_end(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
+    run, messages = shutil.copytree(whole, tmp_path / "run"), tmp_path / "messages"
+    RunFolder(run).manifest.unlink()
+    config = tiny(shared_data_folder)
+    in_a_process(lambda: _with_small_files(lambda: train(config, run, resume=True), messages))
+    assert "model.safetensors: File too large; 2 whole epochs are kept" in messages.read_text()
+    train(config, run, resume=True)
+    check_same_end(run, whole)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "it.json"
+    write_json(path, {"old": 1})
+
+    def fail() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("ha")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(RecipeError, match=r"cannot write .*it.json: No space left on device"):
+        fail()
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+# -- the photographs and the processes that load them
+
+
+@pytest.fixture
+def after_an_epoch(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a function that arranges for something to happen after the first epoch."""
+    original = training.report_epoch
+
+    def arrange(event: Callable[[], Any]) -> None:
+        def report(metrics: dict[str, Any], *args: Any, **options: Any) -> None:
+            original(metrics, *args, **options)
+            if metrics["epoch"] == 1:
+                event()
+
+        monkeypatch.setattr(training, "report_epoch", report)
+
+    yield arrange
+    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_image_that_becomes_unreadable(
+    num_workers: int, whole: Path, data_folder: Path, tmp_path: Path, after_an_epoch: Any
+) -> None:
+    config = tiny(data_folder)
+    config = replace(config, runtime=replace(config.runtime, num_workers=num_workers))
+    image = data_folder / "Validation" / "105.png"
+    content = image.read_bytes()
+    after_an_epoch(lambda: image.write_bytes(content[:40]))
+    with pytest.raises(RecipeError) as raised:
+        train(config, tmp_path / "run")
+    message = str(raised.value)
+    assert message.startswith(f"cannot read the image {image}:")
+    assert message.endswith("; 1 whole epoch is kept: train --resume goes on from there")
+    assert "\n" not in message
+    image.write_bytes(content)
+    after_an_epoch(lambda: None)
+    train(config, tmp_path / "run", resume=True)
+    assert metrics_of(tmp_path / "run") == metrics_of(whole)
+
+
+# PyTorch complains of the dead process once more when the loader is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_worker_that_dies(
+    whole: Path, shared_data_folder: Path, tmp_path: Path, after_an_epoch: Any
+) -> None:
+    config = tiny(shared_data_folder)
+    with_workers = replace(config, runtime=replace(config.runtime, num_workers=1))
+
+    def kill_workers() -> None:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+
+    after_an_epoch(kill_workers)
+    with pytest.raises(RecipeError, match=r"a process that loads images died .*1 whole epoch"):
+        train(with_workers, tmp_path)
+    after_an_epoch(lambda: None)
+    train(config, tmp_path, resume=True)
+    check_same_end(tmp_path, whole)
+
+
+# -- two at once
+
+
+def test_one_process_trains_in_a_folder(shared_data_folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    message = tmp_path / "message"
+
+    def attempt() -> None:
+        try:
+            train(tiny(shared_data_folder), run)
+        except RecipeError as error:
+            message.write_text(str(error))
+
+    with locked(RunFolder(run).lock, refusal="?"):
+        in_a_process(attempt)
+    assert message.read_text() == f"another process is training in {run}"
+    assert not list(run.iterdir())

@@ -67,7 +67,7 @@ def find_lr(
         with world.main_first():
             data = load_data(config.data)
         session = build_session(config, data, world)
-        with loading_errors("nothing was written"):
+        with loading_errors(lambda: "nothing was written"):
             rates, losses = sweep(session, np.geomspace(lr_min, lr_max, steps))
         curve = smoothed(losses)
         result = {

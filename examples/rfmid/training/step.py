@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,17 +58,20 @@ def progress(session: Session, loader: DataLoader[Any], description: str) -> Any
 
 
 @contextmanager
-def loading_errors(hint: str) -> Iterator[None]:
-    """Turn what a worker process died of into one line."""
+def loading_errors(consequence: Callable[[], str]) -> Iterator[None]:
+    """Turn what a worker process died of into one line that ends in the consequence.
+
+    PyTorch may raise a worker's death at any place of the main process.
+    """
     try:
         yield
     except RecipeError as error:  # a worker's comes with its traceback around the message
         message = str(error).rpartition("RecipeError: ")[2].strip()
-        raise RecipeError(f"{message}; {hint}") from error
+        raise RecipeError(f"{message}; {consequence()}") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
         raise RecipeError(
             f"a process that loads images died ({error}): was there too little memory? "
-            f"--num-workers sets their number; {hint}"
+            f"--num-workers sets their number; {consequence()}"
         ) from error

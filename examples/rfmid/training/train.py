@@ -79,7 +79,8 @@ def train(config: Config, run: Path, *, resume: bool = False, overwrite: bool = 
             if world.is_main:
                 claim_folder(folder, config, overwrite=overwrite)
                 write_json(folder.data, data.summary)
-            _train(session, folder, checkpoint)
+            with loading_errors(lambda: _what_is_kept(folder)):
+                _train(session, folder, checkpoint)
 
 
 def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -> None:
@@ -102,15 +103,13 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
         if world.is_main:
             for path in (folder.manifest, folder.weights):  # they'd be of an earlier epoch
                 path.unlink(missing_ok=True)
-        with loading_errors(_way_on(epoch)):
-            history.append(_run_epoch(session, epoch))
+        history.append(_run_epoch(session, epoch))
         if best_epoch < 0 or is_better(
             config.training.selection, history[epoch], history[best_epoch]
         ):
             best_epoch, best_model = epoch, _weights_of(session.model)
         if world.is_main:
-            with loading_errors(_way_on(epoch)):
-                _save_state(session, folder, history, best_epoch, best_model)
+            _save_state(session, folder, history, best_epoch, best_model)
             report_epoch(history[epoch], config, is_best=best_epoch == epoch)
         limit = config.runtime.max_minutes
         if limit is not None and world.agree(time.monotonic() - started > 60 * limit):
@@ -121,13 +120,13 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
         print(f"the run in {folder.path} had ended already")
         return
     session.model.load_state_dict(best_model)
-    with loading_errors(_way_on(len(history))):
-        _finish(session, folder, history[best_epoch])
+    _finish(session, folder, history[best_epoch])
 
 
-def _way_on(n_epochs: int) -> str:
-    kept = f"{n_epochs} whole epoch{'s are' if n_epochs > 1 else ' is'} kept: " if n_epochs else ""
-    return f"{kept}train --resume goes on from there"
+def _what_is_kept(folder: RunFolder) -> str:
+    n_epochs = folder.metrics.read_text("utf-8").count("\n") if folder.metrics.is_file() else 0
+    whole = "1 whole epoch is" if n_epochs == 1 else f"{n_epochs or 'no'} whole epochs are"
+    return f"{whole} kept for --resume"
 
 
 def _run_epoch(session: Session, epoch: int) -> dict[str, Any]:

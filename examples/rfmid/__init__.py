@@ -23,8 +23,12 @@ figures and its report. Every step is a command, and the steps talk through file
 - ``--preset cpu``: a small ConvNeXt from random weights at 96 pixels, for a machine without a GPU.
 - ``--preset demo``: the same at 64 pixels, for generated photographs.
 
-A run that was broken off, by Ctrl-C or ``--max-minutes``, goes on with
+A run that was broken off, by Ctrl-C, ``--max-minutes`` or ``kill -9``, goes on with
 ``train --run run --resume``.
+
+Several GPUs train one model with ``torchrun --nproc-per-node=4 -m -- examples.rfmid train ...``;
+the batch is split among them. ``--cache disk`` decodes and resizes each photograph once, for all
+runs.
 
 The run folder holds ``config.json``, ``data.json`` (classes, counts, warnings), ``metrics.jsonl``
 (a line per epoch), ``checkpoint.pt`` (for resuming), ``predictions_val.npz`` and

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,10 @@ from examples.rfmid.data.augmentation import DRAWN, build_augmentation, draw_par
 from examples.rfmid.data.batch_augmentation import BatchAugmentation, DrawnBatch, collate_drawn
 from examples.rfmid.data.geometry import centre_cut, inverse_affine, warp
 from examples.rfmid.data.transforms import Preprocessing
-from examples.rfmid.settings import AugmentationConfig
+from examples.rfmid.runfolder import RunFolder
+from examples.rfmid.settings import AugmentationConfig, DataConfig, RuntimeConfig
+from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.train import train
 
 PREPROCESSING = Preprocessing(image_size=48)
 SHAPES = [(48, 72), (64, 48), (48, 48), (48, 73)]
@@ -222,3 +227,24 @@ def test_the_columns_of_a_draw() -> None:
     orders = torch.stack([columns[f"order_{place}"] for place in range(4)])
     assert len(orders.unique(dim=1).T) == 24
     assert torch.equal(orders.sort(dim=0).values, torch.arange(4.0)[:, None].expand(4, 300))
+
+
+def test_a_run_that_augments_on_the_device(shared_data_folder: Path, tmp_path: Path) -> None:
+    """The same draws, by worker processes: the same run but for a rounding now and then."""
+    histories = []
+    for where, num_workers in (("cpu", 0), ("device", 2)):
+        demo = PRESETS["demo"]
+        config = replace(
+            demo,
+            data=DataConfig(folder=shared_data_folder, min_count=1),
+            image=replace(demo.image, image_size=32),
+            augmentation=DECK,
+            training=replace(demo.training, epochs=1, batch_size=8),
+            runtime=RuntimeConfig(
+                device="cpu", threads=1, num_workers=num_workers, augment_on=where
+            ),  # type: ignore[arg-type]
+        )
+        train(config, tmp_path / where)
+        histories.append(json.loads(RunFolder(tmp_path / where).metrics.read_text()))
+    assert histories[0]["train_loss"] == pytest.approx(histories[1]["train_loss"], rel=1e-3)
+    assert histories[0]["val_loss"] == pytest.approx(histories[1]["val_loss"], rel=2e-2)

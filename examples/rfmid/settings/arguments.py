@@ -68,7 +68,7 @@ class ProfileArguments:
     preset: str | None = None
     """Where the settings start: default, after, before, cpu or demo."""
     steps: int = 50
-    """Steps that are measured, after as many as fill the pipeline."""
+    """Steps that are measured, after some that warm up."""
 
 
 @dataclass(frozen=True)

@@ -379,7 +379,10 @@ def test_counting_on_a_device_is_counting_on_the_processor(ends, dtype, monkeypa
         wrong = scores[:9].clone()
         wrong[3, 1] = bad
         assert not tally.add_rows(torch.as_tensor(y_true[:9]), wrong)
-    assert not tally.add_rows(torch.full((9, 3), 2), scores[:9])
+    for wrong in (torch.full((9, 3), 2), torch.ones((9, 1)), torch.ones(3)):
+        assert not tally.add_rows(wrong, scores[:9])
+    assert not tally.add_rows(torch.ones(9), scores[:9, 0])
+    assert not tally.add_rows(torch.ones((9, 3)), torch.ones((9, 3), dtype=torch.int64))
     assert tally.add_rows(torch.as_tensor(y_true[200:]), scores[200:])
     assert tally.add_rows(torch.ones((0, 3), dtype=torch.bool), scores[:0])
     np.testing.assert_array_equal(tally.fetch(), expected._tally.weight)

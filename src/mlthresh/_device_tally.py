@@ -25,16 +25,23 @@ class DeviceTally:
     def add_rows(self, labels: torch.Tensor, scores: torch.Tensor) -> bool:
         """Add unweighted rows and return True, or add nothing and return False.
 
-        False stands for a label that isn't 0, 1 or NaN, or a score outside the range: one
-        number is all that is waited for.
+        False stands for tensors of another kind, shape or place, a label that isn't 0, 1 or NaN,
+        or a score outside the range. One number is all that is waited for.
         """
+        n_classes, _, n_bins = self._count.shape
+        if (
+            labels.shape != scores.shape
+            or scores.shape[1:] != (n_classes,)
+            or labels.device != self.device
+            or not scores.is_floating_point()
+        ):
+            return False
         if scores.dtype in (torch.float16, torch.bfloat16):
             scores = scores.float()
         known = (labels == 0) | (labels == 1)
         usable = (known | labels.isnan()) & (scores >= self._edges[0]) & (scores <= self._high)
         if not usable.all():
             return False
-        n_classes, _, n_bins = self._count.shape
         edges = self._edges.to(scores.dtype)
         first = torch.arange(n_classes, device=self.device) * (2 * n_bins) - 1
         step = max(1, _BLOCK_ELEMENTS // n_classes)

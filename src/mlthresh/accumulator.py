@@ -323,18 +323,10 @@ class ThresholdAccumulator:
             return False
         from mlthresh._device_tally import DeviceTally
 
-        shape = (len(y_score), self.n_classes) if y_score.ndim else ()
-        if (
-            y_true.device != y_score.device
-            or not (tuple(y_true.shape) == tuple(y_score.shape) == shape)
-            or not y_score.is_floating_point()
-        ):
-            return False
-        if self._waiting is not None and self._waiting.device != y_score.device:
+        device = y_score.device
+        if self._waiting is None or self._waiting.device != device:
             self._fetched()
-            self._waiting = None
-        if self._waiting is None:
-            self._waiting = DeviceTally(self.n_classes, self._bins, y_score.device)
+            self._waiting = DeviceTally(self.n_classes, self._bins, device)
         added = self._waiting.add_rows(y_true.detach(), y_score.detach())
         if added and len(y_score):
             self._note("float64" if y_score.itemsize == 8 else "float32", 1.0, 1.0)

@@ -232,6 +232,14 @@ def test_macro_f1_loses_at_most_a_ten_thousandth():
     assert lost.max() > 0  # it is an approximation
 
 
+def test_macro_f1_loses_at_most_a_ten_thousandth_on_real_scores(data_dir):
+    saved = np.load(data_dir / "ptbxl" / "ptbxl_exp0_xresnet1d101.npz")
+    y_true, y_score = saved["y_val"], saved["score_val"]
+    lost = find_optimal_thresholds(y_true, y_score).f1 - accumulated(y_true, y_score).compute().f1
+    assert (lost >= 0).all()
+    assert lost.mean() <= 1e-4
+
+
 @pytest.mark.parametrize("scale", ["probability", "real"])
 def test_pooled_is_close_to_pooled_over_rows(scale):
     y_true, y_score = simulated(5000, 6)

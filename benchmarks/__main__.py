@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-NAMES = ("thresholds", "scaling", "losses", "samplers", "splits", "images")
+NAMES = ("thresholds", "accumulator", "scaling", "losses", "samplers", "splits", "images")
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks")

@@ -109,11 +109,23 @@ def test_it_stops_where_the_loss_diverges(swept: Any, bad: float) -> None:
     assert np.isfinite(losses).all()
 
 
-def test_smoothing() -> None:
+def test_smoothing_does_not_lag() -> None:
     np.testing.assert_allclose(smoothed(np.full(20, 3.0)), 3.0)
-    losses = np.random.default_rng(0).normal(size=300)
-    weights = 0.95 ** np.arange(300)[::-1]
-    assert smoothed(losses)[-1] == pytest.approx(np.average(losses, weights=weights))
+    noise = np.random.default_rng(0).normal(size=200)
+    assert smoothed(noise).std() < 0.5 * noise.std()
+    falling = np.linspace(9, 1, 200)
+    np.testing.assert_allclose(smoothed(falling)[30:-30], falling[30:-30])
+    step = np.where(np.arange(200) < 120, 1.0, 2.0)
+    assert np.flatnonzero(smoothed(step) > 1.5)[0] == 120
+
+
+def test_the_edge_of_divergence_is_never_the_steepest() -> None:
+    rates, rng = np.geomspace(1e-7, 3, 80), np.random.default_rng(1)
+    losses = 0.13 - 0.002 * np.log10(rates / 1e-7) + 0.004 * rng.normal(size=80)
+    losses[rates > 0.02] += 5 * rates[rates > 0.02]
+    suggestion = suggest(rates, smoothed(losses))
+    assert suggestion["steepest"] is not None
+    assert suggestion["steepest"] < 0.01
 
 
 def test_suggestions() -> None:

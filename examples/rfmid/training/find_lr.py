@@ -26,7 +26,7 @@ from examples.rfmid.training.world import joined_world
 
 __all__ = ["find_lr", "smoothed", "suggest", "sweep"]
 
-_MEMORY = 0.95  # of the exponential average; a batch's loss jumps about
+_WIDTH = 1 / 40  # of the smoothing, as a part of the sweep; a batch's loss jumps about
 _DIVERGED = 4.0  # times the smallest smoothed loss
 
 
@@ -112,12 +112,16 @@ def _has_diverged(losses: list[float]) -> bool:
 
 
 def smoothed(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the exponential average of the losses so far, without a bias to its start."""
-    average, curve = 0.0, []
-    for step, loss in enumerate(losses, start=1):
-        average = _MEMORY * average + (1 - _MEMORY) * loss
-        curve.append(average / (1 - _MEMORY**step))
-    return np.array(curve)
+    """Return the average of each step's neighbours, weighted by a Gaussian.
+
+    It looks to both sides: the usual exponential average lags behind, by a decade or more of the
+    rate, and so calls rates good at which the loss rises already.
+    """
+    steps = np.arange(len(losses))
+    width = max(1.0, _WIDTH * len(losses))
+    weights = np.exp(-0.5 * ((steps[:, None] - steps) / width) ** 2)
+    curve: npt.NDArray[np.float64] = weights @ losses / weights.sum(axis=1)
+    return curve
 
 
 def suggest(
@@ -132,11 +136,13 @@ def suggest(
         ``minimum_tenth``: a tenth of the rate at the minimum. None where the loss never fell.
     """
     lowest = int(np.argmin(curve))
-    if lowest < 2:
+    reach = max(1, len(curve) // 10)  # a slope over fewer steps is noise
+    middles = np.arange(reach, lowest - reach + 1)
+    if not len(middles):
         return {"steepest": None, "minimum_tenth": None}
-    slopes = np.gradient(curve[: lowest + 1], np.log(rates[: lowest + 1]))
+    falls = curve[middles - reach] - curve[middles + reach]
     return {
-        "steepest": float(rates[np.argmin(slopes)]),
+        "steepest": float(rates[middles[np.argmax(falls)]]),
         "minimum_tenth": float(rates[lowest] / 10),
     }
 

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mlthresh.class_counts import count_classes as count_classes
     from mlthresh.cross_fitting import CrossFitResult as CrossFitResult
     from mlthresh.cross_fitting import cross_fit_thresholds as cross_fit_thresholds
-    from mlthresh.deploy import ThresholdedModel as ThresholdedModel
-    from mlthresh.deploy import load_model as load_model
-    from mlthresh.deploy import save_model as save_model
     from mlthresh.estimators import (
         MultilabelThresholdClassifier as MultilabelThresholdClassifier,
     )
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import MlthreshError as MlthreshError
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
     from mlthresh.explain import LossExplanation as LossExplanation
+    from mlthresh.export import export_onnx as export_onnx
+    from mlthresh.export import export_program as export_program
     from mlthresh.fold_report import FoldReport as FoldReport
     from mlthresh.fold_report import describe_folds as describe_folds
     from mlthresh.imbalance import imbalance_report as imbalance_report
@@ -56,12 +55,15 @@ if TYPE_CHECKING:
     from mlthresh.report import MultilabelReport as MultilabelReport
     from mlthresh.row_weights import rarest_class_weights as rarest_class_weights
     from mlthresh.samplers import RarestClassSampler as RarestClassSampler
+    from mlthresh.saving import load_model as load_model
+    from mlthresh.saving import save_model as save_model
     from mlthresh.schedules import ratio_cosine_schedule as ratio_cosine_schedule
     from mlthresh.splits import Fold as Fold
     from mlthresh.splits import MultilabelStratifiedKFold as MultilabelStratifiedKFold
     from mlthresh.splits import multilabel_stratified_kfold as multilabel_stratified_kfold
     from mlthresh.splits import multilabel_train_test_split as multilabel_train_test_split
     from mlthresh.threshold_set import ThresholdSet as ThresholdSet
+    from mlthresh.thresholded_model import ThresholdedModel as ThresholdedModel
     from mlthresh.thresholds import ThresholdSearch as ThresholdSearch
     from mlthresh.thresholds import find_optimal_thresholds as find_optimal_thresholds
     from mlthresh.verify import VerificationReport as VerificationReport
@@ -103,7 +105,7 @@ _MODULE_OF = {
     "ThresholdDisplay": "plotting.threshold",
     "ThresholdSearch": "thresholds",
     "ThresholdSet": "threshold_set",
-    "ThresholdedModel": "deploy",
+    "ThresholdedModel": "thresholded_model",
     "VerificationReport": "verify",
     "bootstrap_thresholds": "bootstrapping",
     "clamp_pos_weight": "weights",
@@ -116,20 +118,22 @@ _MODULE_OF = {
     "discriminative_param_groups": "param_groups",
     "drop_rare_classes": "rare_classes",
     "effective_number_weights": "weights",
+    "export_onnx": "export",
+    "export_program": "export",
     "fbeta": "objectives",
     "find_optimal_thresholds": "thresholds",
     "focal_loss_with_pos_weight": "losses",
     "focal_posterior": "posterior",
     "focal_posterior_logits": "posterior",
     "imbalance_report": "imbalance",
-    "load_model": "deploy",
+    "load_model": "saving",
     "multilabel_report": "metrics",
     "multilabel_stratified_kfold": "splits",
     "multilabel_train_test_split": "splits",
     "positives_needed": "certify",
     "rarest_class_weights": "row_weights",
     "ratio_cosine_schedule": "schedules",
-    "save_model": "deploy",
+    "save_model": "saving",
     "verify_thresholds": "verify",
 }
 

@@ -6,12 +6,20 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlthresh.exceptions import FileFormatError
 
-__all__ = ["read_versioned_json", "strict_json", "write_text_atomically"]
+__all__ = [
+    "check_versioned",
+    "read_versioned_json",
+    "replacing",
+    "strict_json",
+    "write_text_atomically",
+]
 
 
 def read_versioned_json(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
@@ -20,11 +28,16 @@ def read_versioned_json(path: str | os.PathLike[str], kind: str, version: int) -
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise FileFormatError(f"{path}: not a whole JSON file: {error}") from error
+    return check_versioned(content, path, kind, version)
+
+
+def check_versioned(content: Any, source: object, kind: str, version: int) -> dict[str, Any]:
+    """Return a JSON object whose ``format`` and ``version`` are these; another raises."""
     if not isinstance(content, dict) or content.get("format") != kind:
-        raise FileFormatError(f"{path}: not a file of the format {kind!r}")
+        raise FileFormatError(f"{source}: not a file of the format {kind!r}")
     if content.get("version") != version:
         raise FileFormatError(
-            f"{path}: {kind} file of version {content.get('version')!r}; "
+            f"{source}: {kind} file of version {content.get('version')!r}; "
             f"this release reads version {version}"
         )
     return content
@@ -47,17 +60,24 @@ def _json_value(value: Any) -> Any:
 
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
     """Write UTF-8 text so that a reader sees the old file or the new one, never a part."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name beside `path`, which takes its place if nothing is raised."""
     target = Path(path)
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    os.close(descriptor)
+    temporary = Path(name)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-            stream.flush()
+        yield temporary
+        with temporary.open("rb") as stream:
             os.fsync(stream.fileno())
         umask = os.umask(0)
         os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)  # mkstemp makes private files
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.chmod(0o666 & ~umask)  # mkstemp makes private files
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)

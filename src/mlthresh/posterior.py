@@ -159,7 +159,7 @@ class FocalPosterior:
     def __call__(self, logits: Logits) -> Logits:
         """Return the probability of a positive label."""
         xp, values = _in_float64(logits)
-        result: Logits = _rounded_like(logits, _sigmoid(xp, self._log_odds(xp, values)))
+        result: Logits = _rounded_like(logits, stable_sigmoid(xp, self._log_odds(xp, values)))
         return result
 
     def logits(self, logits: Logits) -> Logits:
@@ -273,7 +273,8 @@ def _centred_log_odds(xp: Any, z: Any, gamma: Any) -> Any:
     return xp.where(negative, -odd, odd)
 
 
-def _sigmoid(xp: Any, x: Any) -> Any:
+def stable_sigmoid(xp: Any, x: Any) -> Any:
+    """Return 1 / (1 + exp(-x)) of float64 values, with all digits at both ends."""
     e = xp.exp(-xp.abs(x))
     return xp.where(x < 0, e, 1.0) / (1 + e)
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray, as_scores, convert_like, matched_class_names
-from mlthresh._files import read_versioned_json, write_text_atomically
+from mlthresh._files import check_versioned, read_versioned_json, write_text_atomically
 from mlthresh.exceptions import FileFormatError, InputError
 
 __all__ = ["ScoreScale", "Status", "ThresholdSet"]
@@ -154,7 +154,7 @@ class ThresholdSet:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a readable JSON file; a reader never sees half of it."""
-        write_text_atomically(path, json.dumps(self._to_dict(), indent=2, allow_nan=False) + "\n")
+        write_text_atomically(path, json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ThresholdSet:
@@ -165,15 +165,10 @@ class ThresholdSet:
         FileFormatError
             If the file is damaged, is something else, or is of another version.
         """
-        content = read_versioned_json(path, _FORMAT, _VERSION)
-        try:
-            return cls._from_dict(content)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise FileFormatError(
-                f"{path}: damaged thresholds file: {type(error).__name__}: {error}"
-            ) from error
+        return cls._checked(read_versioned_json(path, _FORMAT, _VERSION), path)
 
-    def _to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold, infinite thresholds as "inf"."""
         names = self.class_names or (None,) * self.n_classes
         return {
             "format": _FORMAT,
@@ -196,7 +191,22 @@ class ThresholdSet:
         }
 
     @classmethod
-    def _from_dict(cls, content: dict[str, Any]) -> ThresholdSet:
+    def from_dict(cls, content: Any) -> ThresholdSet:
+        """Rebuild what `to_dict` described; anything else raises `FileFormatError`."""
+        source = "thresholds"
+        return cls._checked(check_versioned(content, source, _FORMAT, _VERSION), source)
+
+    @classmethod
+    def _checked(cls, content: dict[str, Any], source: object) -> ThresholdSet:
+        try:
+            return cls._built(content)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise FileFormatError(
+                f"{source}: damaged thresholds file: {type(error).__name__}: {error}"
+            ) from error
+
+    @classmethod
+    def _built(cls, content: dict[str, Any]) -> ThresholdSet:
         if content["dtype"] not in _DTYPES:
             raise ValueError(f"dtype must be one of {tuple(_DTYPES)}, got {content['dtype']!r}")
         dtype = _DTYPES[content["dtype"]]

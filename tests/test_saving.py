@@ -1,11 +1,10 @@
-"""Saving and loading a network with its thresholds, and the decisions that it takes."""
+"""Saving and loading a network with its thresholds."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,161 +13,16 @@ import pytest
 import torch
 from torch import nn
 
-from mlthresh import deploy
-from mlthresh.deploy import ThresholdedModel, load_model, save_model
+from mlthresh import saving
 from mlthresh.exceptions import FileFormatError, InputError
 from mlthresh.posterior import FocalPosterior
-from mlthresh.threshold_set import ThresholdSet
-from mlthresh.thresholds import find_optimal_thresholds
+from mlthresh.saving import load_model, save_model
+from mlthresh.thresholded_model import ThresholdedModel
+from tests.deployed import INPUTS, Network, make_thresholds
 
 pytest.importorskip("safetensors")
 
 FILES = ("model.json", "model.safetensors", "thresholds.json")
-
-
-def make_thresholds(
-    values: Any = (0.3, 0.5, np.inf), dtype: Any = np.float32, scale: Any = "probability"
-) -> ThresholdSet:
-    array = np.array(values, dtype=dtype)
-    labels = np.eye(len(array), dtype=int)
-    names = [f"disease {i}" for i in range(len(array))]
-    found = find_optimal_thresholds(labels, labels.astype(dtype), class_names=names)
-    return replace(found, thresholds=array, score_scale=scale)
-
-
-class Network(nn.Module):
-    """Has what can go wrong: tied weights, integer state, batch statistics, views."""
-
-    def __init__(self, n_classes: int = 3, seed: int = 0) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(seed)
-        self.encode = nn.Linear(4, 4, bias=False)
-        self.decode = nn.Linear(4, 4, bias=False)
-        self.decode.weight = self.encode.weight
-        self.norm = nn.BatchNorm1d(4)
-        self.dropout = nn.Dropout(0.5)
-        self.classifier = nn.Linear(4, n_classes)
-        table = torch.arange(12.0).reshape(3, 4)
-        self.register_buffer("row", table[1])
-        self.register_buffer("transposed", table.T)
-        with torch.no_grad():
-            for parameter in self.parameters():
-                parameter.normal_(generator=generator)
-            self.norm.running_mean.normal_(generator=generator)
-            self.norm.num_batches_tracked.fill_(7 + seed)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.decode(torch.relu(self.encode(x))) + self.row
-        return self.classifier(self.dropout(self.norm(x)))
-
-
-INPUTS = torch.randn(64, 4, generator=torch.Generator().manual_seed(5))
-
-
-# Decisions.
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("scale", ["probability", "real"])
-@pytest.mark.parametrize(
-    "posterior", [None, FocalPosterior(2.5, 0.15, [1.0, 5.0, 10.0])], ids=["sigmoid", "posterior"]
-)
-def test_decides_on_the_scores_that_were_tuned(posterior: Any, scale: Any, dtype: Any) -> None:
-    network = Network().eval()
-    logits = network(INPUTS).detach().to(torch.from_numpy(np.empty(0, dtype)).dtype)
-    probability = torch.sigmoid(logits) if posterior is None else posterior(logits)
-    log_odds = logits if posterior is None else posterior.logits(logits)
-    scores = probability if scale == "probability" else log_odds
-    # Thresholds that are scores of the data: `>=` must hold for them to the last bit.
-    thresholds = make_thresholds([*scores[10, :2].tolist(), np.inf], dtype, scale)
-
-    deployed = ThresholdedModel(network, thresholds, posterior=posterior)
-    probabilities, decisions = deployed(INPUTS)
-    assert torch.equal(probabilities, probability)
-    assert probabilities.dtype == logits.dtype
-    assert torch.equal(decisions, thresholds.predict(scores))
-    assert decisions[10, :2].all()
-    assert not decisions[:, 2].any()
-
-
-def test_a_half_precision_network_decides_in_the_tuned_dtype() -> None:
-    # bfloat16 would round the threshold up to the score below it, and 0.7 away from 0.7.
-    thresholds = make_thresholds([0.7001, 0.7])
-    logits = torch.logit(torch.tensor([[0.70005, 0.7]], dtype=torch.float64)).float()
-
-    class Constant(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.bias = nn.Parameter(torch.zeros(2))
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return logits + 0 * self.bias.float() + 0 * x
-
-    for convert in (nn.Module.float, nn.Module.half, nn.Module.bfloat16, nn.Module.double):
-        deployed = convert(ThresholdedModel(Constant(), thresholds))
-        probabilities, decisions = deployed(torch.zeros(1, 2))
-        assert probabilities.dtype == torch.float32
-        assert decisions.tolist() == thresholds.predict(torch.sigmoid(logits)).tolist()
-        assert decisions[0, 0].item() is False
-
-    network = Network().eval().bfloat16()
-    probabilities, decisions = ThresholdedModel(network, make_thresholds())(INPUTS.bfloat16())
-    assert probabilities.dtype == torch.float32
-    assert torch.equal(decisions, make_thresholds().predict(probabilities))
-
-
-def test_follows_the_device_and_compilers() -> None:
-    deployed = ThresholdedModel(
-        Network().eval(), make_thresholds(), posterior=FocalPosterior(2.5, 0.15, [1.0, 2.0, 3.0])
-    )
-    exported = torch.export.export(deployed, (INPUTS,)).module()
-    for ours, theirs in zip(deployed(INPUTS), exported(INPUTS), strict=True):
-        assert torch.equal(ours, theirs)
-    assert set(deployed.state_dict()) == {f"model.{name}" for name in Network().state_dict()}
-    on_meta = deployed.to("meta")
-    assert all(buffer.device.type == "meta" for buffer in on_meta.buffers())
-
-
-@pytest.mark.parametrize(
-    ("output", "message"),
-    [
-        (torch.zeros(5, 2), r"shape \(5, 2\), but there are 3 thresholds"),
-        (torch.zeros(3), r"shape \(3,\)"),
-        (torch.zeros(5, 3, 1), r"shape \(5, 3, 1\)"),
-        ((torch.zeros(5, 3),), r"must return a tensor, got tuple"),
-        (torch.tensor([[0.0, 0.0, 0.0], [0.0, float("nan"), 0.0]]), r"NaN at \[1, 1\].*disease 1"),
-    ],
-)
-def test_unusable_outputs_raise(output: Any, message: str) -> None:
-    class Returns(nn.Module):
-        def forward(self, x: Any) -> Any:  # noqa: ARG002
-            return output
-
-    with pytest.raises(InputError, match=message):
-        ThresholdedModel(Returns(), make_thresholds())(None)
-
-
-@pytest.mark.parametrize(
-    ("model", "thresholds", "posterior", "message"),
-    [
-        ("network", make_thresholds(), None, "bare network, got str"),
-        (nn.Identity(), np.zeros(3), None, "ThresholdSet, got ndarray"),
-        (nn.Identity(), make_thresholds(), {"gamma": 2.0}, "FocalPosterior, got dict"),
-        (nn.Identity(), make_thresholds(), FocalPosterior(2.0, None, [1.0, 2.0]), "2 classes"),
-        (ThresholdedModel(nn.Identity(), make_thresholds()), make_thresholds(), None, "bare"),
-    ],
-)
-def test_unusable_parts_raise(
-    model: Any, thresholds: Any, posterior: Any, message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(InputError, match=message):
-        ThresholdedModel(model, thresholds, posterior=posterior)
-    with pytest.raises(InputError, match=message):
-        save_model(tmp_path / "new", model, thresholds, posterior=posterior)
-    assert not (tmp_path / "new").exists()
-
-
-# Files.
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -268,7 +122,7 @@ def test_a_full_disk_leaves_the_earlier_save(
         path.write_bytes(content[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(deploy, "_write", fail)
+    monkeypatch.setattr(saving, "_write", fail)
     with pytest.raises(OSError, match="No space"):
         save_model(tmp_path, Network(seed=1), make_thresholds(), metadata={"save": 2})
     assert load_model(tmp_path, Network()).metadata == {"save": 1}

@@ -28,6 +28,7 @@ _COMMANDS = {
     "tune": ("examples.rfmid.scoring.tune", "tune"),
     "evaluate": ("examples.rfmid.scoring.evaluate", "evaluate"),
     "report": ("examples.rfmid.reporting.report", "report"),
+    "ablate": ("examples.rfmid.experiments.ablate", "ablate"),
     "predict": ("examples.rfmid.serving.predict", "predict"),
 }
 
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> None:
     prog = f"{_PROG} {command}"
-    if command not in ("prepare", "find-lr", "profile", "train"):
+    if command not in ("prepare", "find-lr", "profile", "train", "ablate"):
         tyro.cli(_function(command), args=arguments, prog=prog)
         return
     from examples.rfmid.settings import arguments as kinds
@@ -66,9 +67,13 @@ def _run(command: str, arguments: list[str]) -> None:
         "find-lr": kinds.FindLrArguments,
         "profile": kinds.ProfileArguments,
         "train": kinds.TrainArguments,
+        "ablate": kinds.AblateArguments,
     }[command]
     chosen = kinds.parse_arguments(kind, arguments, prog)
-    values = {name: value for name, value in vars(chosen).items() if name != "preset"}
+    values = dict(vars(chosen))
+    preset = values.pop("preset")
+    if command == "ablate":  # which settings were changed from it?
+        values["preset"] = preset or kinds.DEFAULT_PRESET
     _function(command)(**values)
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "Predictions",
     "RunFolder",
     "read_json",
+    "read_json_lines",
     "remove_leftovers",
     "replacing",
     "write_json",
@@ -90,6 +91,15 @@ class RunFolder:
         """Figures of the report and of the learning-rate test."""
         return self.path / "figures"
 
+    @property
+    def epochs(self) -> Path:
+        """What the network returned after each epoch, where that is kept."""
+        return self.path / "epochs"
+
+    def epoch_logits(self, epoch: int) -> Path:
+        """Return the file with the outputs after this epoch, counted from 1."""
+        return self.epochs / f"{epoch:04d}.npz"
+
     def results(self) -> list[Path]:
         """Return everything that the recipe may have written here."""
         names = (
@@ -100,12 +110,15 @@ class RunFolder:
         )
         # The learning-rate test comes before the run.
         figures = set(self.figures.glob("*")) - {self.figures / "lr_finder.png"}
-        return [*(self.path / name for name in names), *sorted(figures)]
+        kept = self.epochs.glob("*.npz")
+        return [*(self.path / name for name in names), *sorted(figures), *sorted(kept)]
 
     def remove_leftovers(self) -> None:
         """Delete the unfinished files of a run that was killed; no other process must write."""
         for path in (*self.results(), self.checked_images):
             remove_leftovers(path.parent, path.name)
+        for unfinished in self.epochs.glob(".*.npz.????????"):
+            unfinished.unlink(missing_ok=True)
         for unfinished in self.path.glob(".saving-*"):  # of save_model
             shutil.rmtree(unfinished, ignore_errors=True)
 
@@ -275,3 +288,17 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise RecipeError(f"{path} must hold a JSON object, got {type(content).__name__}")
     return content
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read one JSON object a line.
+
+    Raises
+    ------
+    RecipeError
+        If the file is missing or holds something else.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecipeError(f"cannot read {path}: {error}") from error

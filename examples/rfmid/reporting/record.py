@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.fundus.dataset import MANIFEST
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json
+from examples.rfmid.runfolder import Predictions, RunFolder, read_json, read_json_lines
 from examples.rfmid.scoring.evaluate import EVALUATION, input_digests
 from examples.rfmid.scoring.selection import is_better
 from examples.rfmid.scoring.tune import load_thresholds
@@ -131,10 +130,7 @@ def load_record(run: Path) -> RunRecord:
 
 
 def _read_epochs(path: Path) -> list[dict[str, Any]]:
-    try:
-        epochs = [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecipeError(f"cannot read {path}: {error}") from error
+    epochs = read_json_lines(path)
     if not epochs:
         raise RecipeError(f"{path} has no epoch: run train first")
     return epochs

@@ -13,7 +13,7 @@ from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet
 
-__all__ = ["DECK", "Rule", "chosen_thresholds", "macro_f1_difference"]
+__all__ = ["DECK", "Rule", "chosen_thresholds", "decided", "macro_f1_difference", "macro_f1_of"]
 
 DECK = ThresholdConfig()
 
@@ -90,7 +90,7 @@ def macro_f1_difference(
     with_positives = (predictions.y_true == 1).any(axis=0)
     labels = predictions.y_true[:, with_positives]
     outcomes = [
-        _outcomes(labels, rule.thresholds.predict(rule.scores(predictions))[:, with_positives])
+        decided(labels, rule.thresholds.predict(rule.scores(predictions))[:, with_positives])
         for rule in (one, other)
     ]
     n = len(labels)
@@ -104,23 +104,33 @@ def macro_f1_difference(
     return {"macro_f1_difference": float(difference), "interval": interval}
 
 
-def _outcomes(
+def decided(
     labels: npt.NDArray[np.float32], alarms: npt.NDArray[np.bool_]
 ) -> tuple[_Float64Array, _Float64Array]:
-    """Return hits and errors, shape (n_classes, n_images); a missing label is neither."""
+    """Return hits and errors of decisions, both of shape (n_classes, n_images).
+
+    A missing label is neither.
+    """
     hits = (labels == 1) & alarms
     errors = ((labels == 1) & ~alarms) | ((labels == 0) & alarms)
     return hits.T.astype(np.float64), errors.T.astype(np.float64)
 
 
+def macro_f1_of(
+    outcomes: tuple[_Float64Array, _Float64Array], multiplicity: _Float64Array
+) -> _Float64Array:
+    """Return macro-F1 for each column of `multiplicity`, how often each image counts.
+
+    `outcomes` are those of `decided`. A class without hits counts as 0.
+    """
+    hits, errors = (kind @ multiplicity for kind in outcomes)
+    f1 = np.divide(2 * hits, 2 * hits + errors, out=np.zeros_like(hits), where=hits > 0)
+    mean: _Float64Array = f1.mean(axis=0)
+    return mean
+
+
 def _difference(
     outcomes: list[tuple[_Float64Array, _Float64Array]], multiplicity: _Float64Array
 ) -> _Float64Array:
-    """Return the difference for each column of `multiplicity`, how often each image counts."""
-    macro_f1 = []
-    for kinds in outcomes:
-        hits, errors = (kind @ multiplicity for kind in kinds)
-        f1 = np.divide(2 * hits, 2 * hits + errors, out=np.zeros_like(hits), where=hits > 0)
-        macro_f1.append(f1.mean(axis=0))
-    difference: _Float64Array = macro_f1[0] - macro_f1[1]
-    return difference
+    one, other = (macro_f1_of(kinds, multiplicity) for kinds in outcomes)
+    return one - other

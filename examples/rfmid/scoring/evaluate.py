@@ -33,7 +33,7 @@ from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
 
-__all__ = ["EVALUATION", "evaluate", "input_digests"]
+__all__ = ["EVALUATION", "evaluate", "input_digests", "recall_floor"]
 
 EVALUATION = "evaluation.json"
 
@@ -107,7 +107,7 @@ def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
             for rule in found[1:]
         },
         "test": _strict(multilabel_report(test.y_true, test.y_score, in_use, n_resamples=0)),
-        "recall_floor": _recall_floor(in_use, val, test),
+        "recall_floor": recall_floor(in_use, val, test),
         "certified": certified_recall(folder, in_use),
         "calibration": calibration(test),
         "inputs": input_digests(folder),
@@ -143,8 +143,15 @@ def _averages(predictions: Predictions, rule: Rule, n_resamples: int) -> dict[st
     return {name: content[name] for name in ("confidence", *_AVERAGES)}
 
 
-def _recall_floor(in_use: ThresholdSet, val: Predictions, test: Predictions) -> dict[str, Any]:
-    """Compare the floor on recall that was met on validation with what test images show."""
+def recall_floor(in_use: ThresholdSet, val: Predictions, test: Predictions) -> dict[str, Any]:
+    """Compare the floor on recall that was met on validation with what test images show.
+
+    Returns
+    -------
+    dict
+        Whether the thresholds were ``searched_for`` under it, the classes that
+        ``met_on_validation``, and those of them that are ``broken_on_test``, with their figures.
+    """
     floor = in_use.options.get("min_recall")
     floors = np.broadcast_to(
         np.float64(DECK.min_recall if floor is None else floor), in_use.n_classes

@@ -17,6 +17,8 @@ from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
 
 __all__ = [
+    "DEFAULT_PRESET",
+    "AblateArguments",
     "FindLrArguments",
     "PrepareArguments",
     "ProfileArguments",
@@ -25,7 +27,7 @@ __all__ = [
     "parse_train_arguments",
 ]
 
-_DEFAULT_PRESET = "default"
+DEFAULT_PRESET = "default"
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,37 @@ class FindLrArguments:
     """Steps from the first value to the last, each by the same factor."""
 
 
+@dataclass(frozen=True)
+class AblateArguments:
+    """Train the deck's two systems and others one change away, and score them alike.
+
+    The preset and its flags set size, data and runtime; the variants set the rest. --max-minutes is
+    for all trainings together; called again, the experiment goes on.
+    """
+
+    folder: Path
+    """Folder of the experiment: trainings/, variants/, ablation.md, .json, .csv and .png."""
+    config: Config
+    """Settings, as for train."""
+    preset: str | None = None
+    """Where the settings start: default, after, before, cpu or demo."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds; every variant is trained with each."""
+    variants: tuple[str, ...] = ()
+    """Names of variants; by default all. Those that they are compared with are added."""
+    jobs: int = 1
+    """Trainings at once, in processes that share the cores and the GPU."""
+    n_resamples: int = 1000
+    """Draws of the test patients, for the intervals."""
+
+
 _Arguments = TypeVar(
-    "_Arguments", TrainArguments, PrepareArguments, ProfileArguments, FindLrArguments
+    "_Arguments",
+    TrainArguments,
+    PrepareArguments,
+    ProfileArguments,
+    FindLrArguments,
+    AblateArguments,
 )
 
 
@@ -143,7 +174,7 @@ def _default_config(arguments: Sequence[str]) -> Config:
         if not folder.config.is_file():
             raise RecipeError(f"{early.run} holds no run to resume")
         return load_config(folder.config)
-    name = early.preset or _DEFAULT_PRESET
+    name = early.preset or DEFAULT_PRESET
     if name not in PRESETS:
         raise RecipeError(f"unknown preset {name!r}; there are {', '.join(PRESETS)}")
     preset = PRESETS[name]

@@ -137,6 +137,8 @@ class TrainingConfig:
     )
     """Keep the epoch with the highest macro-F1 at thresholds tuned on other validation patients, or
     tuned on the same ones (the deck's), or the one with the lowest loss."""
+    keep_epoch_predictions: bool = False
+    """Keep the outputs for validation and test images after each epoch, in epochs/."""
     seed: int = 0
     """Seed of the initial weights, the draws and the augmentation."""
     deterministic: bool = False

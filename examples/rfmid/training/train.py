@@ -31,6 +31,7 @@ from examples.rfmid.settings import Config
 from examples.rfmid.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from examples.rfmid.training.console import report_data, report_epoch
 from examples.rfmid.training.device import torch_settings
+from examples.rfmid.training.kept import keep_outputs
 from examples.rfmid.training.resume import check_claim, claim_folder, claimed, has_whole_model
 from examples.rfmid.training.session import Session, build_session
 from examples.rfmid.training.step import loading_errors, predict_logits, progress, training_step
@@ -103,7 +104,7 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
         if world.is_main:
             for path in (folder.manifest, folder.weights):  # they'd be of an earlier epoch
                 path.unlink(missing_ok=True)
-        history.append(_run_epoch(session, epoch))
+        history.append(_run_epoch(session, folder, epoch))
         if best_epoch < 0 or is_better(
             config.training.selection, history[epoch], history[best_epoch]
         ):
@@ -129,7 +130,7 @@ def _what_is_kept(folder: RunFolder) -> str:
     return f"{whole} kept for --resume"
 
 
-def _run_epoch(session: Session, epoch: int) -> dict[str, Any]:
+def _run_epoch(session: Session, folder: RunFolder, epoch: int) -> dict[str, Any]:
     """Train one epoch, validate, step the schedule; return the line for ``metrics.jsonl``."""
     rates = {group["name"]: group["lr"] for group in session.optimizer.param_groups}
     started = time.monotonic()
@@ -137,6 +138,8 @@ def _run_epoch(session: Session, epoch: int) -> dict[str, Any]:
     train_seconds = time.monotonic() - started
     session.scheduler.step()
     logits = predict_logits(session, "val", f"epoch {epoch + 1} validation")
+    if session.config.training.keep_epoch_predictions:
+        keep_outputs(session, folder, epoch, logits)
     labels = torch.from_numpy(session.data.val.labels)
     criterion = session.criterion
     val_loss = float(criterion(logits.to(session.device), labels.to(session.device)))

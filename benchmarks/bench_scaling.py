@@ -23,7 +23,7 @@ OPTIONS = {"min_recall": 0.3, "max_threshold": 0.7}
 BY_ROWS = [(1_000, 20), (10_000, 20), (100_000, 20), (1_000_000, 20), (10_000_000, 8)]
 BY_CLASSES = [(1_000, 1), (1_000, 10), (1_000, 100), (1_000, 1_000), (1_000, 10_000)]
 MAPPED_ROWS, MAPPED_CLASSES = 20_000_000, 20
-ALLOWED_MIB = 400
+ALLOWED_MIB = 640
 
 
 def growth(title: str, sizes: list[tuple[int, int]]) -> str:
@@ -97,7 +97,7 @@ def search_mapped(folder: Path) -> None:
             own = next(line for line in status.splitlines() if line.startswith("RssAnon"))
             most = max(most, int(own.split()[1]) >> 10)
 
-    watcher = threading.Thread(target=watch)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     y_true = np.load(folder / "y_true.npy", mmap_mode="r")
     y_score = np.load(folder / "y_score.npy", mmap_mode="r")

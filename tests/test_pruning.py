@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning
+from benchmarks import fuzz
+from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning, search
 from mlthresh.objectives import resolve_objective
 
 OBJECTIVES = ["f1", "jaccard", "mcc", "youden", fbeta(2), cost(miss=5, false_alarm=1)]
@@ -112,3 +113,11 @@ def test_memory_order_and_integer_labels_do_not_matter():
         (y_true.astype(bool), y_score[:, ::1]),
     ):
         np.testing.assert_array_equal(find_optimal_thresholds(labels, scores).thresholds, found)
+
+
+@given(st.integers(0, 10_000))
+def test_cuts_searched_block_by_block_give_the_same(seed):
+    case = fuzz.draw(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(search, "_CUTS_AT_ONCE", 2)
+        fuzz.check(case)

@@ -18,7 +18,7 @@ from mlthresh.constraints import Constraints, Window
 from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.objectives import Objective
 
-__all__ = ["Choices", "Cuts"]
+__all__ = ["Choices", "Cuts", "allowed_cuts"]
 
 
 class Choices(NamedTuple):
@@ -36,6 +36,20 @@ class Choices(NamedTuple):
         self.feasible[classes] = others.feasible
         for mine, other in zip(self.counts, others.counts, strict=True):
             mine[classes] = other
+
+
+def allowed_cuts(
+    classes: Sequence[SortedClass], scores: Sequence[FloatArray], window: Window
+) -> list[FloatArray]:
+    """Return for each class those of its scores that are allowed, and the highest threshold."""
+    allowed = []
+    each = zip(classes, scores, window.lowest, window.highest, strict=True)
+    for c, (one_class, ascending, lowest, highest) in enumerate(each):
+        start = ascending.searchsorted(max(lowest, one_class.floor))
+        stop = ascending.searchsorted(highest)
+        within = ascending[start : max(start, stop)]
+        allowed.append(np.concatenate((within, window.highest[c : c + 1])))
+    return allowed
 
 
 class Cuts:
@@ -59,20 +73,6 @@ class Cuts:
         totals = np.array([one_class.total for one_class in classes])
         positives, negatives = totals[self.segments.of_class].T
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
-
-    @classmethod
-    def inside(
-        cls, classes: Sequence[SortedClass], scores: Sequence[FloatArray], window: Window
-    ) -> Cuts:
-        """Take the cuts at those of the scores that are allowed, and at the highest threshold."""
-        thresholds = []
-        each = zip(classes, scores, window.lowest, window.highest, strict=True)
-        for c, (one_class, ascending, lowest, highest) in enumerate(each):
-            start = ascending.searchsorted(max(lowest, one_class.floor))
-            stop = ascending.searchsorted(highest)
-            within = ascending[start : max(start, stop)]
-            thresholds.append(np.concatenate((within, window.highest[c : c + 1])))
-        return cls(classes, thresholds)
 
     def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:
         """Return for each class the best feasible cut, the first of equals, or the closest."""

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from mlthresh._segments import Index, Segments
 from mlthresh.constraints import Task
 from mlthresh.counts import CountArray, Counts, SortedClass
-from mlthresh.cuts import Choices, Cuts
+from mlthresh.cuts import Choices, Cuts, allowed_cuts
 from mlthresh.objectives import Objective
 
 __all__ = ["Worth", "best_sum", "choose_together", "search_together"]
@@ -138,7 +138,7 @@ def search_together(
             one_class.distinct_scores() if every else one_class.positive
             for one_class, every in zip(classes, every_cut.tolist(), strict=True)
         ]
-        cuts = Cuts.inside(classes, scores, task.window)
+        cuts = Cuts(classes, allowed_cuts(classes, scores, task.window))
         index, choices, worth = choose_together(cuts, task, objective, negatives_elsewhere)
         lacking = ~(choices.feasible & (worth.loss > 0) | every_cut)
         if not lacking.any():

@@ -57,7 +57,7 @@ def promising_parts(
     )
     negatives, n_negatives = _negatives_from(scores, labels, floors)
     return [
-        SortedClass.above(floors[c], positives[c], np.sort(negatives[c]), int(n_negatives[c]))
+        SortedClass.above(floors[c], positives[c], negatives[c], int(n_negatives[c]))
         if np.isfinite(floors[c])
         else None
         for c in range(n_classes)
@@ -96,8 +96,7 @@ def _positives(scores: FloatArray, labels: npt.NDArray[Any]) -> list[FloatArray]
             at = np.flatnonzero(chosen)
             if len(at):
                 found[c].append(block[at, c])
-    empty = np.empty(0, dtype=scores.dtype)
-    return [np.sort(np.concatenate([empty, *parts])) for parts in found]
+    return _joined(found, scores.dtype)
 
 
 def _suggested_floor(
@@ -138,7 +137,7 @@ def _suggested_floor(
 def _negatives_from(
     scores: FloatArray, labels: npt.NDArray[Any], floors: FloatArray
 ) -> tuple[list[FloatArray], npt.NDArray[np.int64]]:
-    """Return each class's negative scores of at least its floor, and its number of negatives."""
+    """Return each class's negatives of at least its floor, sorted, and how many it has in all."""
     n_classes = scores.shape[1]
     kept: list[list[FloatArray]] = [[] for _ in range(n_classes)]
     n_negatives = np.zeros(n_classes, dtype=np.int64)
@@ -151,5 +150,15 @@ def _negatives_from(
         is_negative &= block >= floors[:, None]
         for c in np.flatnonzero(np.isfinite(floors)):
             kept[c].append(block[c][is_negative[c]])
-    empty = np.empty(0, dtype=scores.dtype)
-    return [np.concatenate([empty, *parts]) for parts in kept], n_negatives
+    return _joined(kept, scores.dtype), n_negatives
+
+
+def _joined(pieces: list[list[FloatArray]], dtype: np.dtype[Any]) -> list[FloatArray]:
+    """Return each class's pieces as one sorted array; the pieces are used up."""
+    joined = []
+    for of_class in pieces:
+        scores = np.concatenate([np.empty(0, dtype), *of_class])
+        of_class.clear()  # or everything would be held twice
+        scores.sort()
+        joined.append(scores)
+    return joined

@@ -9,10 +9,12 @@ import numpy as np
 from mlthresh._arrays import FloatArray
 from mlthresh.constraints import Task
 from mlthresh.counts import SortedClass
-from mlthresh.cuts import Choices, Cuts
+from mlthresh.cuts import Choices, Cuts, allowed_cuts
 from mlthresh.objectives import Objective
 
 __all__ = ["search_exact", "search_nearest", "search_points"]
+
+_CUTS_AT_ONCE = 1 << 16
 
 
 def search_points(
@@ -37,8 +39,8 @@ def search_exact(classes: Sequence[SortedClass], task: Task, objective: Objectiv
     """
     if not objective.falls_with_false_alarms:
         return _search_every_cut(classes, task, objective)
-    cuts = Cuts.inside(classes, [one_class.positive for one_class in classes], task.window)
-    choices = _midway(cuts, task, objective)
+    positives = [one_class.positive for one_class in classes]
+    choices = _search_allowed(classes, positives, task, objective)
     settled = choices.feasible & (choices.counts.tp > 0)
     if task.constraints.min_precision is not None:
         # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
@@ -60,7 +62,8 @@ def search_nearest(
     choices = search_points(classes, np.split(targets, len(targets)), task, objective)
     for c in np.flatnonzero(~choices.feasible).tolist():
         one = slice(c, c + 1)
-        cuts = Cuts.inside(classes[one], [classes[c].distinct_scores()], task.window.of(one))
+        distinct = [classes[c].distinct_scores()]
+        cuts = Cuts(classes[one], allowed_cuts(classes[one], distinct, task.window.of(one)))
         feasible = np.all(task.constraints.of(c).shortfalls(cuts.counts) <= 0, axis=0)
         if feasible.any():
             called = choices.counts.tp[c] + choices.counts.fp[c]
@@ -73,7 +76,21 @@ def search_nearest(
 
 def _search_every_cut(classes: Sequence[SortedClass], task: Task, objective: Objective) -> Choices:
     distinct = [one_class.distinct_scores() for one_class in classes]
-    return _midway(Cuts.inside(classes, distinct, task.window), task, objective)
+    return _search_allowed(classes, distinct, task, objective)
+
+
+def _search_allowed(
+    classes: Sequence[SortedClass], scores: Sequence[FloatArray], task: Task, objective: Objective
+) -> Choices:
+    cuts = allowed_cuts(classes, scores, task.window)
+    for c, of_class in enumerate(cuts):
+        if len(of_class) > _CUTS_AT_ONCE:
+            # The best cut is the best of the blocks' best, whose counts need not be held at once.
+            one = slice(c, c + 1)
+            blocks = np.array_split(of_class, len(of_class) // _CUTS_AT_ONCE + 1)
+            best = [search_points(classes[one], [b], task.of(one), objective) for b in blocks]
+            cuts[c] = np.concatenate([choices.threshold for choices in best])
+    return _midway(Cuts(classes, cuts), task, objective)
 
 
 def _midway(cuts: Cuts, task: Task, objective: Objective) -> Choices:

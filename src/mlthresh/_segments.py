@@ -33,8 +33,9 @@ class Segments:
     """
 
     def __init__(self, sizes: Sequence[int]) -> None:
-        self.start: Index = np.cumsum(sizes) - np.asarray(sizes)
-        self.of_class = np.repeat(np.arange(len(sizes)), sizes)
+        size = np.array(sizes)
+        self.start: Index = size.cumsum() - size
+        self.of_class = np.arange(len(size)).repeat(size)
 
     def first_best(self, value: npt.NDArray[np.float64], among: npt.NDArray[np.bool_]) -> Index:
         """Return for each class the first of the best of these entries; there is one in each."""

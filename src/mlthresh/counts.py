@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -103,7 +104,7 @@ class SortedClass:
         """Return every distinct score, ascending."""
         return np.unique(np.concatenate([self.positive, self.negative]))
 
-    @property
+    @cached_property
     def total(self) -> tuple[float, float]:
         """The weight of all positives, and of all negatives."""
         if self._positive_weight is None or self._negative_weight is None:

@@ -68,10 +68,10 @@ class Cuts:
         self._ranks = [ranks for ranks, _, _ in each]
         self.segments = Segments([len(cuts) for cuts in thresholds])
         self.threshold = np.concatenate(thresholds)
-        tp = np.concatenate([hits for _, hits, _ in each]).astype(np.float64)
-        fp = np.concatenate([alarms for _, _, alarms in each]).astype(np.float64)
-        totals = np.array([one_class.total for one_class in classes])
-        positives, negatives = totals[self.segments.of_class].T
+        tp = np.concatenate([hits for _, hits, _ in each], dtype=np.float64)
+        fp = np.concatenate([alarms for _, _, alarms in each], dtype=np.float64)
+        totals = np.array([one_class.total for one_class in classes]).T
+        positives, negatives = totals.take(self.segments.of_class, axis=1)
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
 
     def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:

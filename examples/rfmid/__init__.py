@@ -12,6 +12,7 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid train    --data data --run run          # train, select, tune, save
     python -m examples.rfmid tune     --run run --strategy exact     # other thresholds, in seconds
     python -m examples.rfmid evaluate --run run                      # the test split, once
+    python -m examples.rfmid evaluate --run run --external other     # and on another data set
     python -m examples.rfmid report   --run run                      # report.md and its figures
     python -m examples.rfmid ablate   --folder abl --data data       # which change did what?
     python -m examples.rfmid predict  --run run --images eye.png     # a new photograph

@@ -111,7 +111,9 @@ class RunFolder:
         # The learning-rate test comes before the run.
         figures = set(self.figures.glob("*")) - {self.figures / "lr_finder.png"}
         kept = self.epochs.glob("*.npz")
-        return [*(self.path / name for name in names), *sorted(figures), *sorted(kept)]
+        external = [*self.path.glob("*_external_*.npz"), *self.path.glob("*_external_*.json")]
+        found = (*figures, *kept, *external)
+        return [*(self.path / name for name in names), *sorted(found)]
 
     def remove_leftovers(self) -> None:
         """Delete the unfinished files of a run that was killed; no other process must write."""

@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.runfolder import read_json
 from examples.rfmid.settings import DataConfig
 
-__all__ = ["IMAGE_SUFFIXES", "SPLITS", "SplitLayout", "find_layout", "images_by_name"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "SPLITS",
+    "SPLITS_FILE",
+    "SplitLayout",
+    "find_layout",
+    "find_parts",
+    "images_by_name",
+]
 
 SPLITS = ("train", "val", "test")
+SPLITS_FILE = "splits.json"  # names the one image folder of all splits; written by `split`
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 
 _MAX_DEPTH = 4
@@ -51,10 +61,13 @@ def find_layout(config: DataConfig) -> dict[str, SplitLayout]:
     if not root.is_dir():
         raise RecipeError(f"the data folder {root} doesn't exist")
     folders, tables = _scan(root)
+    common = _common_images(root)
     found = {}
     for split in SPLITS:
-        images = getattr(config, f"{split}_images") or _only(
-            folders, split, root, "image folder", f"--{split}-images"
+        images = (
+            getattr(config, f"{split}_images")
+            or common
+            or _only(folders, split, root, "image folder", f"--{split}-images")
         )
         labels = getattr(config, f"{split}_labels") or _only(
             _prefer_label_files(tables, split, root),
@@ -69,6 +82,40 @@ def find_layout(config: DataConfig) -> dict[str, SplitLayout]:
             raise RecipeError(f"the {_READABLE[split]} label file {labels} doesn't exist")
         found[split] = SplitLayout(images, labels)
     return found
+
+
+def find_parts(config: DataConfig) -> dict[str, SplitLayout]:
+    """Return the splits of a data folder, or the one part ``"all"`` where nothing names a split.
+
+    Raises
+    ------
+    RecipeError
+        As `find_layout`; or if a folder without splits has not one image folder and one label CSV.
+    """
+    root = config.folder
+    if not root.is_dir():
+        raise RecipeError(f"the data folder {root} doesn't exist")
+    folders, tables = _scan(root)
+    if any(_split_of(path, root) for path in (*folders, *tables)):
+        return find_layout(config)
+    tables = [table for table in tables if "label" in table.name.lower()] or tables
+    if len(folders) != 1 or len(tables) != 1:
+        raise RecipeError(
+            f"{root} has no splits; then it must hold one folder of images and one label CSV, not "
+            f"{len(folders)} and {len(tables)}"
+        )
+    return {"all": SplitLayout(folders[0], tables[0])}
+
+
+def _common_images(root: Path) -> Path | None:
+    """Return the image folder of all splits, where a file in the data folder names it."""
+    path = root / SPLITS_FILE
+    if not path.is_file():
+        return None
+    images = read_json(path).get("images")
+    if not isinstance(images, str):
+        raise RecipeError(f"{path} doesn't name the folder of the images")
+    return root / images  # an absolute path stays as it is
 
 
 def images_by_name(folder: Path) -> dict[str, Path]:

@@ -5,53 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from examples.rfmid.data.glossary import disease_names
 from examples.rfmid.data.images import repeated_images
+from examples.rfmid.data.label_map import join_columns, read_label_map
 from examples.rfmid.data.labels import LabelTable, read_labels
-from examples.rfmid.data.layout import SPLITS, SplitLayout, find_layout, images_by_name
+from examples.rfmid.data.layout import SPLITS, SplitLayout, find_layout
+from examples.rfmid.data.sources import add_sources
+from examples.rfmid.data.split import Split, counted_names, match_images
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
 from mlthresh import Fold, drop_rare_classes, multilabel_train_test_split
 
 __all__ = ["FundusData", "Split", "load_data"]
-
-
-@dataclass(frozen=True)
-class Split:
-    """One split, in the order of its label file.
-
-    Attributes
-    ----------
-    ids : tuple of str
-        Image names without extension.
-    paths : tuple of Path
-    labels : ndarray of shape (n_images, n_classes)
-        float32: 0, 1, or NaN (missing).
-    patients : tuple of str or None
-    """
-
-    ids: tuple[str, ...]
-    paths: tuple[Path, ...]
-    labels: npt.NDArray[np.float32]
-    patients: tuple[str, ...] | None
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def rows(self, index: npt.NDArray[np.intp]) -> Split:
-        """Return some of the images, in this order."""
-        return Split(
-            ids=tuple(self.ids[i] for i in index),
-            paths=tuple(self.paths[i] for i in index),
-            labels=self.labels[index],
-            patients=self.patients and tuple(self.patients[i] for i in index),
-        )
 
 
 @dataclass(frozen=True)
@@ -97,16 +66,13 @@ def load_data(config: DataConfig) -> FundusData:
         two splits. The message names it.
     """
     layouts = find_layout(config)
-    tables: dict[str, LabelTable] = {}
-    for name in SPLITS:
-        tables[name] = read_labels(layouts[name].labels, config, like=tables.get("train"))
-    skipped: dict[str, int] = {}
-    splits: dict[str, Split] = {}
-    for name in SPLITS:
-        splits[name], skipped[name] = _match_images(layouts[name], tables[name], config)
+    tables = _read_tables(layouts, config)
+    splits, skipped = match_images(layouts, tables, allow_unlabelled=config.allow_unlabelled)
+    all_classes = tables["train"].class_names
+    names = dict(zip(all_classes, _names(all_classes, config), strict=True))
+    splits["train"], extra = add_sources(splits["train"], names, config)
     warnings = _check_separation(splits, config)
 
-    all_classes = tables["train"].class_names
     kept = drop_rare_classes(splits["train"].labels, all_classes, min_count=config.min_count)
     columns = [all_classes.index(name) for name in kept.class_names]
     reduced = {
@@ -123,9 +89,6 @@ def load_data(config: DataConfig) -> FundusData:
         )
         splits, reduced = _set_aside(splits, fold), _set_aside(reduced, fold)
         layouts["certify"], skipped["certify"] = layouts["val"], 0
-    names = dict(
-        zip(all_classes, disease_names(all_classes, config.glossary, config.folder), strict=True)
-    )
     counts = {name: (split.labels == 1).sum(axis=0).astype(int) for name, split in reduced.items()}
     if not counts["val"].any():
         raise RecipeError("no validation image shows any disease: nothing could be tuned")
@@ -152,39 +115,37 @@ def load_data(config: DataConfig) -> FundusData:
             name: _describe(layouts[name], splits[name], split, skipped[name])
             for name, split in reduced.items()
         },
+        "extra_data": extra,
         "warnings": warnings,
         "digest": _digest(reduced, kept.class_names),
     }
     return FundusData(**reduced, class_names=kept.class_names, summary=summary)
 
 
+def _read_tables(layouts: Mapping[str, SplitLayout], config: DataConfig) -> dict[str, LabelTable]:
+    """Read the three label files, which must have the same columns."""
+    tables: dict[str, LabelTable] = {}
+    for name in SPLITS:
+        tables[name] = read_labels(layouts[name].labels, config, like=tables.get("train"))
+    if config.label_map is None:
+        return tables
+    label_map = read_label_map(config.label_map)
+    return {name: join_columns(table, label_map) for name, table in tables.items()}
+
+
+def _names(classes: tuple[str, ...], config: DataConfig) -> list[str]:
+    """Return the diseases' names; a built-in map knows those of its classes."""
+    if config.label_map is not None and config.glossary == "auto":
+        meanings = read_label_map(config.label_map).meanings
+        if meanings:
+            return [meanings.get(code, code) for code in classes]
+    return disease_names(classes, config.glossary, config.folder)
+
+
 def _set_aside(splits: Mapping[str, Split], fold: Fold) -> dict[str, Split]:
     """Take the images out of the validation split that will choose nothing."""
     val = splits["val"]
     return {**splits, "val": val.rows(fold.train), "certify": val.rows(fold.test)}
-
-
-def _match_images(layout: SplitLayout, table: LabelTable, config: DataConfig) -> tuple[Split, int]:
-    """Return the split of a label table, and how many images it doesn't name."""
-    images = images_by_name(layout.images)
-    absent = [name for name in table.ids if name not in images]
-    if absent:
-        raise RecipeError(
-            f"{table.path}: {_counted(absent, 'row')} without an image in {layout.images}"
-        )
-    unlabelled = sorted(set(images) - set(table.ids))
-    if unlabelled and not config.allow_unlabelled:
-        raise RecipeError(
-            f"{layout.images}: {_counted(unlabelled, 'image')} without a row in {table.path}; "
-            "--allow-unlabelled skips such images"
-        )
-    paths = tuple(images[name] for name in table.ids)
-    return Split(table.ids, paths, table.labels, table.patients), len(unlabelled)
-
-
-def _counted(names: list[str], what: str) -> str:
-    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} ({shown})"
 
 
 def _check_separation(splits: Mapping[str, Split], config: DataConfig) -> list[str]:
@@ -195,10 +156,10 @@ def _check_separation(splits: Mapping[str, Split], config: DataConfig) -> list[s
         files = {path.resolve() for path in splits[one].paths}
         shared = sorted(path.name for path in splits[other].paths if path.resolve() in files)
         if shared:
-            raise RecipeError(f"{_counted(shared, 'file')} in both {one} and {other}")
+            raise RecipeError(f"{counted_names(shared, 'file')} in both {one} and {other}")
         patients = sorted(set(splits[one].patients or ()) & set(splits[other].patients or ()))
         if patients:
-            message = f"{_counted(patients, 'patient')} in both {one} and {other}"
+            message = f"{counted_names(patients, 'patient')} in both {one} and {other}"
             if not config.allow_shared_patients:
                 raise RecipeError(
                     f"{message}: results on {other} would promise too much. Split by patient, or "

@@ -10,6 +10,7 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.fundus.dataset import MANIFEST
 from examples.rfmid.runfolder import Predictions, RunFolder, read_json, read_json_lines
 from examples.rfmid.scoring.evaluate import EVALUATION, input_digests
+from examples.rfmid.scoring.external import external_results
 from examples.rfmid.scoring.selection import is_better
 from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.settings import Config
@@ -37,6 +38,8 @@ class RunRecord:
         The entry of `epochs` that the model was taken from.
     names
         Code -> disease name.
+    external
+        The evaluations on other data sets.
     """
 
     run: Path
@@ -49,6 +52,7 @@ class RunRecord:
     thresholds: ThresholdSet
     selected: dict[str, Any]
     names: dict[str, str]
+    external: list[dict[str, Any]]
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -126,7 +130,19 @@ def load_record(run: Path) -> RunRecord:
     for epoch in epochs[1:]:
         if is_better(config.training.selection, epoch, selected):
             selected = epoch
-    return RunRecord(run, config, data, epochs, evaluation, val, test, thresholds, selected, names)
+    return RunRecord(
+        run=run,
+        config=config,
+        data=data,
+        epochs=epochs,
+        evaluation=evaluation,
+        val=val,
+        test=test,
+        thresholds=thresholds,
+        selected=selected,
+        names=names,
+        external=external_results(folder),
+    )
 
 
 def _read_epochs(path: Path) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.rfmid.reporting.drawing import Drawn
+from examples.rfmid.reporting.external import external_sections
 from examples.rfmid.reporting.limits import limits
 from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
@@ -38,6 +39,7 @@ def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
         _floor(record),
         _certified(record),
         _calibration(record, figures),
+        external_sections(record),
         ["## Limits", "\n".join(f"- {point}" for point in limits(record))],
         _left_out(figures),
     ]
@@ -131,6 +133,11 @@ def _data(record: RunRecord, figures: Mapping[str, Drawn]) -> list[str]:
             f"{counted(data['min_count'], 'training image')}."
         ),
         markdown_table(["", *(_SPLITS[name] for name in data["splits"])], rows),
+        *(
+            f"{one['images']:,} of the training images are from `{one['name']}`; not recorded "
+            f"there, and so missing labels: {', '.join(one['not_recorded']) or 'none'}."
+            for one in data.get("extra_data", ())
+        ),
         f"Dropped for fewer training images: {dropped}." if dropped else "",
         *(f"Warning: {warning}." for warning in data["warnings"]),
         *_shown(figures, "class_distribution", "healthy_and_diseased", "samples"),

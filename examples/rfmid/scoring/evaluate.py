@@ -29,6 +29,7 @@ from examples.rfmid.runfolder import Predictions, RunFolder, write_json
 from examples.rfmid.scoring.calibration import calibration, calibration_summary
 from examples.rfmid.scoring.certified import certified_recall, certified_summary
 from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference
+from examples.rfmid.scoring.external import evaluate_external
 from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
@@ -52,8 +53,17 @@ _AVERAGES = (
 )
 
 
-def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
+def evaluate(
+    run: Path,
+    *,
+    n_resamples: int = 1000,
+    external: Path | None = None,
+    label_map: str | None = None,
+    name: str | None = None,
+) -> dict[str, Any]:
     """Score the run's test predictions, write ``evaluation.json``, and print a summary.
+
+    With a folder as `external`, the model as it was shipped is scored on that data set instead.
 
     Parameters
     ----------
@@ -61,17 +71,31 @@ def evaluate(run: Path, *, n_resamples: int = 1000) -> dict[str, Any]:
         The run folder, with both predictions files and ``thresholds.json``.
     n_resamples
         Bootstrap resamples of the images for the intervals of averages.
+    external
+        Another data folder, in three splits or with one label CSV. Parts that the run has learnt
+        from are left out; diseases that aren't recorded there are not scored.
+    label_map
+        What its columns mean: odir-to-rfmid, or a JSON or CSV file of column and class. Without
+        it, a column is the class of the same code.
+    name
+        Of the external evaluation; by default the folder's.
 
     Returns
     -------
     dict
-        The content of ``evaluation.json``.
+        The content of ``evaluation.json``, or of ``evaluation_external_NAME.json``.
 
     Raises
     ------
     RecipeError
         If a file is missing or damaged, or belongs to other classes than the predictions.
     """
+    if external is not None:
+        return evaluate_external(
+            run, external, label_map=label_map, name=name, n_resamples=n_resamples
+        )
+    if label_map is not None or name is not None:
+        raise RecipeError("--label-map and --name belong to --external")
     folder = RunFolder(run)
     val, test = (Predictions.load(folder.predictions(split)) for split in ("val", "test"))
     if val.class_names != test.class_names:

@@ -46,6 +46,12 @@ class DataConfig:
     """Keep the classes with at least this many training examples."""
     certify_share: float = 0.0
     """Part of the validation patients set aside to certify recall: they choose nothing."""
+    label_map: str | None = None
+    """What the columns mean: odir-to-rfmid, or a JSON or CSV file of column and class (see
+    label_map.py); None: each column is a class."""
+    extra_data: tuple[str, ...] = ()
+    """Further data folders to train on, as FOLDER or FOLDER=LABEL_MAP; what one doesn't record is a
+    missing label. Validation and test images come from the data folder alone."""
     glossary: str = "auto"
     """Disease names: rfmid, odir, none, a JSON or CSV file, or auto (see glossary.py)."""
 
@@ -59,10 +65,29 @@ class DataConfig:
     def absolute(self) -> DataConfig:
         """Return the same with absolute paths, which hold from any working directory."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        paths: dict[str, Any] = {
+        changed: dict[str, Any] = {
             name: value.absolute() for name, value in values.items() if isinstance(value, Path)
         }
-        return replace(self, **paths)
+        sources = map(self.source, self.extra_data)
+        changed["extra_data"] = tuple(
+            str(folder.absolute()) + (f"={_absolute_map(label_map)}" if label_map else "")
+            for folder, label_map in sources
+        )
+        return replace(self, **changed, label_map=_absolute_map(self.label_map))
+
+    @staticmethod
+    def source(text: str) -> tuple[Path, str | None]:
+        """Return folder and label map of an entry of `extra_data`."""
+        folder, _, label_map = text.rpartition("=")
+        if not folder or Path(text).is_dir():  # a folder's name may hold an equals sign
+            return Path(text), None
+        return Path(folder), label_map or None
+
+
+def _absolute_map(label_map: str | None) -> str | None:
+    """Return a label map's file with its absolute path, and a name as it is."""
+    is_file = label_map is not None and Path(label_map).is_file()
+    return str(Path(label_map).absolute()) if is_file and label_map else label_map
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,10 @@ from mlthresh import FileFormatError, load_model
 __all__ = ["check_claim", "claim_folder", "claimed", "has_whole_model"]
 
 # Where the data lies may change, for what it is has a fingerprint in the checkpoint.
-_MAY_CHANGE = ("runtime.", "data.folder", "data.train_", "data.val_", "data.test_")
+_MAY_CHANGE = (
+    *("runtime.", "data.folder", "data.train_", "data.val_", "data.test_"),
+    "data.extra_data",
+)
 
 
 def check_claim(folder: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:

@@ -1,0 +1,111 @@
+"""The images of one split with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from examples.rfmid.data.labels import LabelTable
+from examples.rfmid.data.layout import SplitLayout, images_by_name
+from examples.rfmid.errors import RecipeError
+
+__all__ = ["Split", "counted_names", "join_splits", "match_images"]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, in the order of its label file.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Image names without extension.
+    paths : tuple of Path
+    labels : ndarray of shape (n_images, n_classes)
+        float32: 0, 1, or NaN (missing).
+    patients : tuple of str or None
+    """
+
+    ids: tuple[str, ...]
+    paths: tuple[Path, ...]
+    labels: npt.NDArray[np.float32]
+    patients: tuple[str, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, index: npt.NDArray[np.intp]) -> Split:
+        """Return some of the images, in this order."""
+        return Split(
+            ids=tuple(self.ids[i] for i in index),
+            paths=tuple(self.paths[i] for i in index),
+            labels=self.labels[index],
+            patients=self.patients and tuple(self.patients[i] for i in index),
+        )
+
+
+def join_splits(parts: Sequence[Split]) -> Split:
+    """Return the images of all parts, one part after the other.
+
+    Where some of them name patients, an image of the others counts as a patient of its own.
+    """
+    named = any(part.patients is not None for part in parts)
+    return Split(
+        ids=tuple(name for part in parts for name in part.ids),
+        paths=tuple(path for part in parts for path in part.paths),
+        labels=np.concatenate([part.labels for part in parts]),
+        patients=tuple(p for part in parts for p in part.patients or part.ids) if named else None,
+    )
+
+
+def match_images(
+    layouts: Mapping[str, SplitLayout],
+    tables: Mapping[str, LabelTable],
+    *,
+    allow_unlabelled: bool,
+) -> tuple[dict[str, Split], dict[str, int]]:
+    """Return the split of each label table, and how many images of its folder no table names.
+
+    Raises
+    ------
+    RecipeError
+        If a row has no image, or, unless `allow_unlabelled`, an image no row.
+    """
+    named: dict[Path, set[str]] = {layout.images: set() for layout in layouts.values()}
+    for name, table in tables.items():
+        named[layouts[name].images].update(table.ids)
+    splits, skipped = {}, {}
+    for name, table in tables.items():
+        folder = layouts[name].images
+        images = images_by_name(folder)
+        absent = [image for image in table.ids if image not in images]
+        if absent:
+            raise RecipeError(
+                f"{table.path}: {counted_names(absent, 'row')} without an image in {folder}"
+            )
+        unlabelled = sorted(set(images) - named[folder])
+        if unlabelled and not allow_unlabelled:
+            raise RecipeError(
+                f"{folder}: {counted_names(unlabelled, 'image')} without a row in {table.path}; "
+                "--allow-unlabelled skips such images"
+            )
+        paths = tuple(images[image] for image in table.ids)
+        splits[name] = Split(table.ids, paths, table.labels, table.patients)
+        skipped[name] = len(unlabelled)
+    return splits, skipped
+
+
+def counted_names(names: Sequence[str], what: str) -> str:
+    """Return how many there are, and the first five.
+
+    Examples
+    --------
+    >>> counted_names(["1", "2"], "row")
+    '2 rows (1, 2)'
+    """
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    return f"{len(names)} {what}{'s' if len(names) > 1 else ''} ({shown})"

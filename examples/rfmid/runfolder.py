@@ -10,7 +10,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ __all__ = [
     "write_json_lines",
     "writing",
 ]
+
+
+_SUBGROUP = "subgroup:"  # before the names of such arrays
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,11 @@ class RunFolder:
         return self.path / "model.json"
 
     @property
+    def exports(self) -> dict[str, Path]:
+        """The model as one file, by format."""
+        return {"onnx": self.path / "model.onnx", "program": self.path / "model.pt2"}
+
+    @property
     def figures(self) -> Path:
         """Figures of the report and of the learning-rate test."""
         return self.path / "figures"
@@ -106,7 +114,8 @@ class RunFolder:
             *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
             *("predictions_val.npz", "predictions_certify.npz", "predictions_test.npz"),
             *("model.json", "model.safetensors", "thresholds.json"),
-            *("evaluation.json", "report.md", "report.json"),
+            *("evaluation.json", "report.md", "report.json", "MODEL_CARD.md"),
+            *(path.name for path in self.exports.values()),
         )
         # The learning-rate test comes before the run.
         figures = set(self.figures.glob("*")) - {self.figures / "lr_finder.png"}
@@ -145,6 +154,8 @@ class Predictions:
     patients : tuple of str or None
     y_logit : float32 ndarray of shape (n_images, n_classes), or None
         What the network returned, where it was one network.
+    subgroups : mapping of str to tuple of str
+        Age, sex, camera, ... of each image, as the label file has it; "" where it is missing.
     """
 
     ids: tuple[str, ...]
@@ -153,6 +164,7 @@ class Predictions:
     y_score: npt.NDArray[np.floating[Any]]
     patients: tuple[str, ...] | None = None
     y_logit: npt.NDArray[np.float32] | None = None
+    subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def y_sigmoid(self) -> npt.NDArray[np.floating[Any]]:
@@ -171,6 +183,9 @@ class Predictions:
             y_score=self.y_score[index],
             patients=self.patients and tuple(self.patients[i] for i in index),
             y_logit=None if self.y_logit is None else self.y_logit[index],
+            subgroups={
+                name: tuple(values[i] for i in index) for name, values in self.subgroups.items()
+            },
         )
 
     def save(self, path: Path) -> None:
@@ -185,6 +200,8 @@ class Predictions:
             arrays["y_logit"] = self.y_logit
         if self.patients is not None:
             arrays["patients"] = np.array(self.patients, dtype=np.str_)
+        for name, values in self.subgroups.items():
+            arrays[_SUBGROUP + name] = np.array(values, dtype=np.str_)
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -201,6 +218,11 @@ class Predictions:
                 y_score=loaded["y_score"],
                 patients=tuple(map(str, loaded["patients"])) if "patients" in loaded else None,
                 y_logit=loaded.get("y_logit"),
+                subgroups={
+                    name.removeprefix(_SUBGROUP): tuple(map(str, values))
+                    for name, values in loaded.items()
+                    if name.startswith(_SUBGROUP)
+                },
             )
         except FileNotFoundError as error:
             raise RecipeError(f"{path} doesn't exist: has the training ended?") from error
@@ -211,6 +233,11 @@ class Predictions:
             if name in loaded and loaded[name].shape != shape:
                 raise RecipeError(
                     f"{path}: {name} has the shape {loaded[name].shape}, expected {shape}"
+                )
+        for name, values in predictions.subgroups.items():
+            if len(values) != len(predictions.ids):
+                raise RecipeError(
+                    f"{path}: {name} has {len(values)} values for {len(predictions.ids)} images"
                 )
         return predictions
 

@@ -54,6 +54,7 @@ def simulate_run(
     image_folders: dict[str, str] | None = None,
     ids: dict[str, tuple[str, ...]] | None = None,
     n_patients: int | None = None,
+    subgroups: dict[str, list[str]] | None = None,
     seed: int = 0,
 ) -> RunFolder:
     """Write config, data, metrics and predictions; no thresholds and no model."""
@@ -75,6 +76,10 @@ def simulate_run(
             y_true=labels[name],
             y_score=simulate_scores(labels[name], rng),
             patients=n_patients and tuple(str(k % n_patients) for k in range(n)),
+            subgroups={
+                column: tuple(values[k % len(values)] for k in range(n))
+                for column, values in (subgroups or {}).items()
+            },
         ).save(folder.predictions(name))
     write_json_lines(
         folder.metrics,
@@ -95,7 +100,10 @@ def build_network(n_classes: int) -> nn.Module:
 
 
 def save_network(
-    folder: RunFolder, *, preprocessing: dict[str, Any] | None = PREPROCESSING
+    folder: RunFolder,
+    *,
+    preprocessing: dict[str, Any] | None = PREPROCESSING,
+    versions: dict[str, str] | None = None,
 ) -> nn.Module:
     """Save an untrained network beside the predictions, as training does; return it."""
     val = Predictions.load(folder.predictions("val"))
@@ -108,7 +116,10 @@ def save_network(
         network,
         thresholds,
         preprocessing=preprocessing,
-        metadata={"disease_names": [RFMID.get(code, code) for code in val.class_names]},
+        metadata={
+            "disease_names": [RFMID.get(code, code) for code in val.class_names],
+            "versions": versions,
+        },
     )
     return network
 

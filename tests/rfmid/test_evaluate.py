@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.scoring.calibration import calibration
 from examples.rfmid.scoring.comparison import Rule, macro_f1_difference
 from examples.rfmid.scoring.evaluate import evaluate
-from mlthresh import FileFormatError, ThresholdSet
+from examples.rfmid.scoring.subgroups import by_subgroup, in_bands
+from mlthresh import FileFormatError, ThresholdSet, multilabel_report
 from tests.rfmid.simulation import (
     CODES,
     choose_as_trained,
@@ -245,6 +247,73 @@ def test_calibration_against_a_naive_loop(tmp_path: Path) -> None:
         assert result["log_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert found["observed"][1] == pytest.approx(np.nanmean(y_true[:, 1]))
     assert found["probability"]["macro_error"] < found["raw"]["macro_error"]
+
+
+def test_subgroups_are_measured_by_themselves(folder: RunFolder) -> None:
+    test = Predictions.load(folder.predictions("test"))
+    n = len(test.ids)
+    thresholds = ThresholdSet.load(folder.path / "thresholds.json")
+    columns = {"Sex": tuple("fm f"[k % 4].strip() for k in range(n)), "Site": ("x",) * n}
+    test = replace(test, subgroups=columns, patients=tuple(str(k // 2) for k in range(n)))
+    test.save(folder.predictions("test"))
+    assert Predictions.load(folder.predictions("test")).subgroups == columns
+    found = by_subgroup(test, thresholds, 20)
+    assert set(found["left_out"]) == {"Site"}
+    parts = {part["value"]: part for part in found["variables"]["Sex"]}
+    assert list(parts) == ["f", "m", "unknown"]
+    for value, part in parts.items():
+        cell = "" if value == "unknown" else value
+        rows = test.rows(np.flatnonzero(np.array(columns["Sex"]) == cell))
+        assert rows.subgroups["Sex"] == (cell,) * len(rows.ids)
+        alone = multilabel_report(
+            rows.y_true, rows.y_score, thresholds, groups=rows.patients, n_resamples=0
+        )
+        assert part["n_images"] == len(rows.ids)
+        assert part["n_patients"] == len(set(rows.patients or ()))
+        assert part["micro_recall"] == pytest.approx(alone.micro_recall)
+        assert [one["support"] for one in part["classes"]] == alone.support.tolist()
+    many = replace(test, subgroups={"Site": tuple(f"site {k}" for k in range(n))})
+    assert "200 different values" in by_subgroup(many, thresholds, 0)["left_out"]["Site"]
+
+
+def test_numbers_are_cut_at_their_quartiles() -> None:
+    ages = [str(a) for a in np.random.default_rng(0).integers(18, 95, 400)]
+    bands = in_bands([*ages, "", "nan"])
+    assert bands[-2:] == ["", ""]
+    assert len(set(bands)) == 5
+    for label in set(bands) - {""}:
+        low, high = (float(end) for end in label.split(": ")[1].split(" to "))
+        inside = [float(age) for age, band in zip(ages, bands, strict=False) if band == label]
+        assert (min(inside), max(inside)) == (low, high)
+        assert 80 <= len(inside) <= 120
+    assert in_bands(["1"] * 90 + [str(k) for k in range(10)])[0] == "2: 1 to 9"
+
+
+def test_intervals_take_patients_for_the_units(folder: RunFolder) -> None:
+    """Every image twice, as two of one patient, says no more than every image once."""
+    test = Predictions.load(folder.predictions("test"))
+    once = evaluate(folder.path, n_resamples=200)
+    index = np.repeat(np.arange(len(test.ids)), 2)
+    twice = replace(test.rows(index), patients=tuple(f"{k:03d}" for k in index))
+    twice.save(folder.predictions("test"))
+    again = evaluate(folder.path, n_resamples=200)
+    replace(twice, patients=None).save(folder.predictions("test"))
+    naive = evaluate(folder.path, n_resamples=200)
+
+    def width(result, key) -> float:
+        low, high = result["against_half"][key]["interval"]
+        return high - low
+
+    assert again["n_patients"]["test"] == len(test.ids)
+    assert again["against_half"] == once["against_half"]
+    assert width(naive, "exact") < 0.9 * width(once, "exact")
+    for one, other, narrow in zip(
+        *(r["test"]["classes"] for r in (once, again, naive)), strict=True
+    ):
+        for figure in ("recall_interval", "auroc_interval"):
+            (low, high), (low_again, high_again) = one[figure], other[figure]
+            assert high_again - low_again > 0.85 * (high - low)
+            assert narrow[figure][1] - narrow[figure][0] < high - low
 
 
 def test_a_class_without_validation_positives_is_never_called(tmp_path: Path) -> None:

@@ -257,6 +257,26 @@ def test_classes_without_positives(data_folder: Path, write_rows: Write, rows_of
         load_data(config_for(data_folder))
 
 
+def test_subgroups_are_carried_and_are_no_classes(
+    data_folder: Path, write_rows: Write, rows_of: Rows
+) -> None:
+    for name, n, first in (("Training", 24, 1), ("Validation", 16, 101), ("Test", 16, 201)):
+        rows = [
+            {**row, "camera": i % 2, "Sex": "fm"[i % 2]} for i, row in enumerate(rows_of(n, first))
+        ]
+        rows[1]["Sex"] = ""
+        write_rows(data_folder / f"{name}_Labels.csv", rows)
+    data = load_data(config_for(data_folder, certify_share=0.5))
+    assert data.class_names == ("DR", "MH", "BRVO")
+    assert data.test.subgroups == {"Sex": ("f", "", *"fm" * 7), "camera": tuple("01" * 8)}
+    assert data.certify is not None
+    for split in (data.val, data.certify):
+        cameras = tuple(str((int(name) - 101) % 2) for name in split.ids)
+        assert split.subgroups["camera"] == cameras
+    others = load_data(config_for(data_folder, subgroup_columns=("Sex",)))
+    assert others.class_names == ("DR", "MH", "BRVO", "camera")
+
+
 def test_no_class_is_frequent_enough(data_folder: Path) -> None:
     with pytest.raises(ValueError, match="no class has min_count=20 positives"):
         load_data(config_for(data_folder, min_count=20))

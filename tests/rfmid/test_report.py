@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.fundus.label_sets import CODES as DRAWN_CODES
 from examples.rfmid.reporting.drawing import FIGURES, Drawn
 from examples.rfmid.reporting.figures.operating import rates_at_thresholds
+from examples.rfmid.reporting.model_card import write_model_card
 from examples.rfmid.reporting.photographs import augmentation, examples, samples
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.report import report
@@ -27,7 +29,13 @@ from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.settings.presets import PRESETS
 from mlthresh import ThresholdSet
-from tests.rfmid.simulation import CODES, choose_as_trained, simulate_labels, simulate_run
+from tests.rfmid.simulation import (
+    CODES,
+    choose_as_trained,
+    save_network,
+    simulate_labels,
+    simulate_run,
+)
 
 WITH_PHOTOGRAPHS = {"healthy_and_diseased", "samples", "augmentation", "examples"}
 
@@ -226,7 +234,77 @@ def test_patients_are_counted_where_they_are_known(tmp_path: Path) -> None:
     folder = simulate_run(tmp_path / "run", n_epochs=1, n_patients=70)
     choose_as_trained(folder)
     evaluate(folder.path, n_resamples=0)
-    assert "the 200 test images are of 70 patients" in text_without_figures(folder)
+    text = text_without_figures(folder)
+    assert "The 200 test images are of 70 patients; intervals take patients" in text
+    assert "too narrow" not in text
+
+
+def test_subgroups_get_a_table_each(tmp_path: Path) -> None:
+    columns = {"Sex": ["f", "m", "f"], "Camera": ["A"], "Age": [str(20 + k) for k in range(60)]}
+    folder = simulate_run(tmp_path / "run", n_epochs=1, subgroups=columns, n_patients=80)
+    choose_as_trained(folder)
+    evaluation = evaluate(folder.path, n_resamples=20)
+    text, card = text_without_figures(folder), write_model_card(load_record(folder.path))
+    assert "Camera: no figures, all test images have the same value." in text
+    for part in evaluation["subgroups"]["variables"]["Sex"]:
+        low, high = part["micro_recall_interval"]
+        cells = f"| {part['value']} | {part['n_images']} | {part['n_patients']} |"
+        row = next(line for line in text.splitlines() if line.startswith(cells))
+        assert f"| {part['micro_recall']:.3f} [{low:.3f}, {high:.3f}] |" in row
+        assert row in card
+    ages = [line for line in text.splitlines() if re.match(r"\| [1-4]: \d\d to \d\d \|", line)]
+    assert len(ages) == 4
+    assert ages[0].startswith("| 1: 20 to")
+    assert " to 79 |" in ages[3]
+    assert "figures by Sex, Age." in card
+    assert "Fairness between groups of patients was not measured" not in card
+
+
+def test_the_model_card_says_what_the_run_knows(plain: RunFolder) -> None:
+    card = (plain.path / "MODEL_CARD.md").read_text("utf-8")
+    assert re.findall("^## (.*)$", card, re.MULTILINE) == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Metrics",
+        "Evaluation data",
+        "Training data",
+        "Quantitative analyses",
+        "Ethical considerations",
+        "Caveats and recommendations",
+    ]
+    for phrase in (
+        "This is not a medical device",
+        "Not for: diagnosis",
+        "made with | not recorded in the run",
+        "convnext_demo from random weights",
+        "min recall 0.3, max threshold 0.7",
+        "Not certified: no validation patients were set aside",
+        "macro calibration error",
+        "Fairness between groups of patients was not measured",
+        "Whom the model serves worse is unknown",
+    ):
+        assert phrase in card, phrase
+    report_rows = {line for line in text_of(plain).splitlines() if line[:1] == "|"}
+    for code in CODES:
+        assert any(line in report_rows for line in card.splitlines() if f"| {code} |" in line)
+
+
+def test_the_model_card_names_the_weights_and_versions(tmp_path: Path) -> None:
+    folder = evaluated(tmp_path / "run", n_epochs=1)
+    save_network(folder, versions={"torch": "2.9.1"})
+    evaluate(folder.path, n_resamples=0)
+    card = write_model_card(load_record(folder.path))
+    assert hashlib.sha256(folder.weights.read_bytes()).hexdigest() in card
+    assert "| made with | torch 2.9.1 |" in card
+
+
+def test_fixed_thresholds_are_not_said_to_be_chosen(tmp_path: Path) -> None:
+    folder = simulate_run(tmp_path / "run", n_epochs=1)
+    tune(folder.path, strategy="fixed")
+    evaluate(folder.path, n_resamples=0)
+    card = write_model_card(load_record(folder.path))
+    assert "Thresholds: one fixed value, chosen by no data." in card
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -36,6 +36,8 @@ class LabelTable:
         Patient of each image, where the file names it.
     left_out : tuple of str
         Columns that hold something other than a class.
+    subgroups : dict of str to tuple of str
+        The cells of each column in ``config.subgroup_columns``.
     """
 
     path: Path
@@ -44,14 +46,16 @@ class LabelTable:
     class_names: tuple[str, ...]
     patients: tuple[str, ...] | None
     left_out: tuple[str, ...]
+    subgroups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = None) -> LabelTable:
     """Read a label file, and check each cell.
 
-    A column is left out if its name is empty or in ``config.ignore_columns``, or if fewer than
-    half of its filled cells are 0 or 1 (an age, a comment). Otherwise another value is an error.
-    With `like`, the columns of that table decide, and the classes come in its order.
+    A column is left out if its name is empty or in ``config.ignore_columns`` or
+    ``config.subgroup_columns``, or if fewer than half of its filled cells are 0 or 1 (an age, a
+    comment). Otherwise another value is an error. With `like`, the columns of that table decide,
+    and the classes come in its order.
 
     Raises
     ------
@@ -62,7 +66,7 @@ def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = Non
     header, rows = _read_rows(path)
     id_at = _id_position(header, config, path)
     patient_at = _position(header, config.patient_column)
-    ignored = {name.lower() for name in config.ignore_columns}
+    ignored = {name.lower() for name in (*config.ignore_columns, *config.subgroup_columns)}
     columns = {
         name: at
         for at, name in enumerate(header)
@@ -93,6 +97,11 @@ def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = Non
         left_out=tuple(
             name for at, name in enumerate(header) if at != id_at and name not in class_names
         ),
+        subgroups={
+            header[at]: tuple(row[at] for _, row in rows)
+            for name in config.subgroup_columns
+            if (at := _position(header, name)) is not None
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,15 @@ class Split:
     labels : ndarray of shape (n_images, n_classes)
         float32: 0, 1, or NaN (missing).
     patients : tuple of str or None
+    subgroups : mapping of str to tuple of str
+        Age, sex, camera, ... of each image, as the label file has it.
     """
 
     ids: tuple[str, ...]
     paths: tuple[Path, ...]
     labels: npt.NDArray[np.float32]
     patients: tuple[str, ...] | None
+    subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -45,13 +48,17 @@ class Split:
             paths=tuple(self.paths[i] for i in index),
             labels=self.labels[index],
             patients=self.patients and tuple(self.patients[i] for i in index),
+            subgroups={
+                name: tuple(values[i] for i in index) for name, values in self.subgroups.items()
+            },
         )
 
 
 def join_splits(parts: Sequence[Split]) -> Split:
     """Return the images of all parts, one part after the other.
 
-    Where some of them name patients, an image of the others counts as a patient of its own.
+    Where some of them name patients, an image of the others counts as a patient of its own;
+    where only some have a subgroup column, it is empty in the others.
     """
     named = any(part.patients is not None for part in parts)
     return Split(
@@ -59,6 +66,10 @@ def join_splits(parts: Sequence[Split]) -> Split:
         paths=tuple(path for part in parts for path in part.paths),
         labels=np.concatenate([part.labels for part in parts]),
         patients=tuple(p for part in parts for p in part.patients or part.ids) if named else None,
+        subgroups={
+            name: tuple(v for part in parts for v in part.subgroups.get(name, ("",) * len(part)))
+            for name in sorted({name for part in parts for name in part.subgroups})
+        },
     )
 
 
@@ -94,7 +105,7 @@ def match_images(
                 "--allow-unlabelled skips such images"
             )
         paths = tuple(images[image] for image in table.ids)
-        splits[name] = Split(table.ids, paths, table.labels, table.patients)
+        splits[name] = Split(table.ids, paths, table.labels, table.patients, table.subgroups)
         skipped[name] = len(unlabelled)
     return splits, skipped
 

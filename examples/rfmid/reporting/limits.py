@@ -87,6 +87,6 @@ def _independence(record: RunRecord) -> str:
     if patients == images:
         return "Intervals suppose independent images; here each is of another patient."
     return (
-        f"Intervals suppose independent images, but the {images} test images are of {patients} "
-        "patients: they are too narrow."
+        f"The {images} test images are of {patients} patients; intervals take patients for the "
+        "independent units, which for rates is approximate."
     )

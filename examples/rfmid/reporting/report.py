@@ -1,10 +1,11 @@
-"""Write ``report.md`` with its figures, and ``report.json`` for programs."""
+"""Write ``report.md`` with its figures, ``MODEL_CARD.md``, and ``report.json`` for programs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from examples.rfmid.reporting.drawing import draw_figures
+from examples.rfmid.reporting.model_card import write_model_card
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.text import write_markdown
 from examples.rfmid.runfolder import replacing, write_json
@@ -13,7 +14,7 @@ __all__ = ["report"]
 
 
 def report(run: Path) -> Path:
-    """Draw the figures of an evaluated run and write its report.
+    """Draw the figures of an evaluated run, write its report and its model card.
 
     Figures that show photographs need the data folder where it was in training; without it they
     are left out, and the report says so.
@@ -26,8 +27,8 @@ def report(run: Path) -> Path:
     Returns
     -------
     Path
-        ``report.md`` in the run folder; the figures lie in ``figures/`` beside it, and
-        ``report.json`` lists them with the headline.
+        ``report.md`` in the run folder. The figures lie in ``figures/`` beside it, ``report.json``
+        lists them with the headline, and ``MODEL_CARD.md`` describes the model.
 
     Raises
     ------
@@ -40,6 +41,8 @@ def report(run: Path) -> Path:
     path = run / "report.md"
     with replacing(path) as temporary:
         temporary.write_text(write_markdown(record, figures), "utf-8")
+    with replacing(run / "MODEL_CARD.md") as temporary:
+        temporary.write_text(write_model_card(record), "utf-8")
     write_json(
         run / "report.json",
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,9 +79,10 @@ def macro_f1_difference(
 ) -> dict[str, Any]:
     """Return macro-F1 at `one` minus macro-F1 at `other` on the same images.
 
-    Macro-F1 is over the classes with a positive. The interval comes from resampling images with
-    replacement (percentiles); both sides see the same resample, so what is easy or hard for both
-    cancels out. A class that a resample leaves without hits counts as 0.
+    Macro-F1 is over the classes with a positive. The interval comes from resampling patients, or
+    images where they aren't known, with replacement (percentiles); both sides see the same
+    resample, so what is easy or hard for both cancels out. A class that a resample leaves without
+    hits counts as 0.
 
     Returns
     -------
@@ -90,10 +92,14 @@ def macro_f1_difference(
     with_positives = (predictions.y_true == 1).any(axis=0)
     labels = predictions.y_true[:, with_positives]
     outcomes = [
-        decided(labels, rule.thresholds.predict(rule.scores(predictions))[:, with_positives])
+        decided(
+            labels,
+            rule.thresholds.predict(rule.scores(predictions))[:, with_positives],
+            predictions.patients,
+        )
         for rule in (one, other)
     ]
-    n = len(labels)
+    n = outcomes[0][0].shape[1]
     difference = _difference(outcomes, np.ones((n, 1)))[0]
     interval: list[float | None] = [None, None]
     if n_resamples:
@@ -105,21 +111,30 @@ def macro_f1_difference(
 
 
 def decided(
-    labels: npt.NDArray[np.float32], alarms: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.float32],
+    alarms: npt.NDArray[np.bool_],
+    patients: Sequence[str] | None = None,
 ) -> tuple[_Float64Array, _Float64Array]:
-    """Return hits and errors of decisions, both of shape (n_classes, n_images).
+    """Return hits and errors of decisions, both of shape (n_classes, n_units).
 
-    A missing label is neither.
+    The units are patients, or images where `patients` is None. A missing label is neither.
     """
     hits = (labels == 1) & alarms
     errors = ((labels == 1) & ~alarms) | ((labels == 0) & alarms)
-    return hits.T.astype(np.float64), errors.T.astype(np.float64)
+    outcomes = hits.astype(np.float64), errors.astype(np.float64)
+    if patients is not None:
+        names, unit = np.unique(np.asarray(patients), return_inverse=True)
+        by_patient = np.zeros((2, len(names), labels.shape[1]))
+        for kind, sums in zip(outcomes, by_patient, strict=True):
+            np.add.at(sums, unit, kind)
+        outcomes = by_patient[0], by_patient[1]
+    return outcomes[0].T, outcomes[1].T
 
 
 def macro_f1_of(
     outcomes: tuple[_Float64Array, _Float64Array], multiplicity: _Float64Array
 ) -> _Float64Array:
-    """Return macro-F1 for each column of `multiplicity`, how often each image counts.
+    """Return macro-F1 for each column of `multiplicity`, how often each unit counts.
 
     `outcomes` are those of `decided`. A class without hits counts as 0.
     """
@@ -132,5 +147,6 @@ def macro_f1_of(
 def _difference(
     outcomes: list[tuple[_Float64Array, _Float64Array]], multiplicity: _Float64Array
 ) -> _Float64Array:
+    """Return the difference for each column of `multiplicity`, how often each unit counts."""
     one, other = (macro_f1_of(kinds, multiplicity) for kinds in outcomes)
     return one - other

@@ -8,10 +8,13 @@ image and no network is needed. The figures go to ``evaluation.json``:
   that split, the same for every rule.
 - ``against_half``: macro-F1 on test minus that at 0.5 on the same images, with a paired interval.
 - ``test``: the whole report of the thresholds in use, class by class.
+- ``subgroups``: the test images by age, sex, camera, ..., where the label file has such columns.
 - ``recall_floor``: the classes that met the floor on validation, and those that then fell under it.
 - ``certified``: the recall of each class that images which chose nothing certify, or why none does.
 - ``calibration``: probabilities and raw scores beside how often each disease is there.
 - ``inputs``: digests of the files that these figures come from.
+
+Where the label file names patients, intervals take them, not images, for the independent units.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from examples.rfmid.scoring.calibration import calibration, calibration_summary
 from examples.rfmid.scoring.certified import certified_recall, certified_summary
 from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference
 from examples.rfmid.scoring.external import evaluate_external
+from examples.rfmid.scoring.subgroups import by_subgroup
 from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
@@ -70,7 +74,7 @@ def evaluate(
     run
         The run folder, with both predictions files and ``thresholds.json``.
     n_resamples
-        Bootstrap resamples of the images for the intervals of averages.
+        Bootstrap resamples of the patients, or images, for the intervals of averages.
     external
         Another data folder, in three splits or with one label CSV. Parts that the run has learnt
         from are left out; diseases that aren't recorded there are not scored.
@@ -130,7 +134,12 @@ def evaluate(
             rule.key: macro_f1_difference(test, rule, found[0], n_resamples=n_resamples)
             for rule in found[1:]
         },
-        "test": _strict(multilabel_report(test.y_true, test.y_score, in_use, n_resamples=0)),
+        "test": _strict(
+            multilabel_report(
+                test.y_true, test.y_score, in_use, groups=test.patients, n_resamples=0
+            )
+        ),
+        "subgroups": by_subgroup(test, in_use, n_resamples),
         "recall_floor": recall_floor(in_use, val, test),
         "certified": certified_recall(folder, in_use),
         "calibration": calibration(test),
@@ -161,6 +170,7 @@ def _averages(predictions: Predictions, rule: Rule, n_resamples: int) -> dict[st
         predictions.y_true[:, shown],
         rule.scores(predictions)[:, shown],
         rule.thresholds.select(names),
+        groups=predictions.patients,
         n_resamples=n_resamples,
     )
     content = _strict(report)
@@ -181,7 +191,7 @@ def recall_floor(in_use: ThresholdSet, val: Predictions, test: Predictions) -> d
         np.float64(DECK.min_recall if floor is None else floor), in_use.n_classes
     )
     on_val, on_test = (
-        multilabel_report(split.y_true, split.y_score, in_use, n_resamples=0)
+        multilabel_report(split.y_true, split.y_score, in_use, groups=split.patients, n_resamples=0)
         for split in (val, test)
     )
     names = test.class_names

@@ -140,6 +140,7 @@ def _predict(
         y_true=other.split.labels,
         y_score=scores,
         patients=other.split.patients,
+        subgroups=other.split.subgroups,
         y_logit=logits.numpy(),
     )
     return predictions, bundle.model.thresholds

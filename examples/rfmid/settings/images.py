@@ -38,6 +38,9 @@ class DataConfig:
     """Column that names the patient, where there is one."""
     ignore_columns: tuple[str, ...] = ("Disease_Risk", "Age", "Sex", "Gender")
     """Columns that aren't classes, in any case; those that mostly hold no 0 or 1 aren't either."""
+    subgroup_columns: tuple[str, ...] = ("Age", "Sex", "Gender", "Camera", "Site")
+    """Columns by whose values the report breaks the test figures down, where there are any; they
+    aren't classes either."""
     allow_unlabelled: bool = False
     """Skip images that the label CSV doesn't name, instead of stopping."""
     allow_shared_patients: bool = False

@@ -35,6 +35,7 @@ from examples.rfmid.training.kept import keep_outputs
 from examples.rfmid.training.resume import check_claim, claim_folder, claimed, has_whole_model
 from examples.rfmid.training.session import Session, build_session
 from examples.rfmid.training.step import loading_errors, predict_logits, progress, training_step
+from examples.rfmid.training.versions import installed_versions
 from examples.rfmid.training.world import joined_world
 from mlthresh import save_model
 
@@ -102,7 +103,8 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
         if _stalled(history, best_epoch, config.training.patience):
             break
         if world.is_main:
-            for path in (folder.manifest, folder.weights):  # they'd be of an earlier epoch
+            # They'd be of an earlier epoch.
+            for path in (folder.manifest, folder.weights, *folder.exports.values()):
                 path.unlink(missing_ok=True)
         history.append(_run_epoch(session, folder, epoch))
         if best_epoch < 0 or is_better(
@@ -187,6 +189,7 @@ def _predictions(session: Session, split: str, logits: Tensor) -> Predictions:
         y_true=of.labels,
         y_score=link(logits.double()).numpy(),
         patients=of.patients,
+        subgroups=of.subgroups,
         y_logit=logits.numpy(),
     )
 
@@ -259,6 +262,7 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
                 "class_names": list(data.class_names),
                 "disease_names": [entry["name"] for entry in data.summary["classes"]],
                 "epoch": best["epoch"],
+                "versions": installed_versions(),
             },
         )
     cross_fitted = best["val_macro_f1_cross_fitted"]

@@ -5,7 +5,8 @@ The blocks of a page run from top to bottom, in an empty folder. On a page,
 - ``python`` blocks share their names; warnings are errors;
 - ``pycon`` blocks (``>>>``) are doctests, with the names of the blocks above them;
 - ``console`` blocks: ``$ mlthresh ...`` runs, and output that is shown below it must be what it
-  prints (``...`` stands for anything); ``pip install`` and ``make`` are not run, but the
+  prints (``...`` stands for anything); the recipe's have a test of their own (`RECIPE_PAGES`);
+  ``pip install`` and ``make`` are not run, but the
   distribution, its extras and the targets must exist;
 - ``text``, ``json``, ``toml``, ``yaml`` and ``csv`` blocks are shown only; others are refused.
 
@@ -33,6 +34,8 @@ from tests.page_blocks import Block, PageError, blocks_of
 
 ROOT = Path(__file__).parent.parent
 NOT_RUN: dict[str, int] = {}  # blocks marked so, by page
+# Pages with commands of the recipe, and the test that runs them, with settings for seconds.
+RECIPE_PAGES = {"docs/how_to/own_data.md": "tests/rfmid/test_own_data_page.py"}
 
 PAGES = [
     ROOT / "README.md",
@@ -119,6 +122,9 @@ def run_commands(block: Block, page: Path) -> None:
                 f"{where}: {command}\nshown\n{shown}\nprinted\n{got}"
             )
             assert status == 0 or "mlthresh " + words[1] + ":" in shown, f"{where}: {got}"
+        elif words[:3] == ["python", "-m", "examples.rfmid"] and name_of(page) in RECIPE_PAGES:
+            test = ROOT / RECIPE_PAGES[name_of(page)]
+            assert page.name in test.read_text(encoding="utf-8"), f"{where}: {test} ran it"
         elif words[:2] == ["pip", "install"]:
             check_installed(words[2:], where)
         elif words[0] == "make":

@@ -6,6 +6,7 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid demo     --folder demo                  # everything, on generated eyes
 
     python -m examples.rfmid generate --root data                    # generated photographs
+    python -m examples.rfmid split    --labels l.csv --images i --output data  # of your own
     python -m examples.rfmid prepare  --data data                    # decode photographs once
     python -m examples.rfmid find-lr  --data data --run run          # which learning rate?
     python -m examples.rfmid profile  --data data --cache disk       # where a step's time goes

@@ -21,6 +21,7 @@ _PROG = "python -m examples.rfmid"
 _COMMANDS = {
     "demo": ("examples.rfmid.demo", "demo"),
     "generate": ("examples.rfmid.fundus", "generate_dataset"),
+    "split": ("examples.rfmid.data.new_splits", "split"),
     "prepare": ("examples.rfmid.data.prepare", "prepare"),
     "find-lr": ("examples.rfmid.training.find_lr", "find_lr"),
     "profile": ("examples.rfmid.training.profile", "profile"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -13,9 +14,20 @@ from examples.rfmid.data.layout import IMAGE_SUFFIXES
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
 
-__all__ = ["LabelTable", "read_labels"]
+__all__ = [
+    "LabelTable",
+    "Rows",
+    "column_position",
+    "grade_columns",
+    "read_labels",
+    "read_rows",
+    "table_of",
+]
+
+Rows = list[tuple[int, list[str]]]  # line number, cells
 
 _VALUES = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
+_GRADE = "_grade"
 _MISSING = {"", "nan", "na"}
 
 
@@ -63,15 +75,24 @@ def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = Non
         If the file isn't a table, lacks a class, repeats a column or an image, or holds a label
         other than 0 or 1. The message names file, row and class.
     """
-    header, rows = _read_rows(path)
+    header, rows = read_rows(path)
+    return table_of(path, header, rows, config, like=like)
+
+
+def table_of(
+    path: Path, header: list[str], rows: Rows, config: DataConfig, *, like: LabelTable | None = None
+) -> LabelTable:
+    """Return the content of a label file that has been read; see `read_labels`."""
     id_at = _id_position(header, config, path)
-    patient_at = _position(header, config.patient_column)
+    patient_at = column_position(header, config.patient_column)
     ignored = {name.lower() for name in (*config.ignore_columns, *config.subgroup_columns)}
     columns = {
         name: at
         for at, name in enumerate(header)
         if name and at not in (id_at, patient_at) and name.lower() not in ignored
     }
+    for name in grade_columns(columns, header):
+        del columns[name]
     if like is None:
         class_names = [
             name for name, at in columns.items() if _holds_labels([row[at] for _, row in rows])
@@ -100,12 +121,12 @@ def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = Non
         subgroups={
             header[at]: tuple(row[at] for _, row in rows)
             for name in config.subgroup_columns
-            if (at := _position(header, name)) is not None
+            if (at := column_position(header, name)) is not None
         },
     )
 
 
-def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+def read_rows(path: Path) -> tuple[list[str], Rows]:
     """Return the header and (line number, cells) of each row that isn't empty."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -130,6 +151,18 @@ def _read_rows(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows
 
 
+def grade_columns(header: Iterable[str], class_names: Collection[str]) -> dict[str, str]:
+    """Return column -> class for the columns that grade a class, as ``DR_grade`` does ``DR``.
+
+    Examples
+    --------
+    >>> grade_columns(["ID", "DR", "DR_grade", "image_grade"], ["DR"])
+    {'DR_grade': 'DR'}
+    """
+    codes = {f"{name}{_GRADE}".lower(): name for name in class_names}
+    return {name: codes[name.lower()] for name in header if name.lower() in codes}
+
+
 def _check_same_classes(columns: set[str], like: LabelTable, path: Path) -> None:
     missing = [name for name in like.class_names if name not in columns]
     extra = sorted(columns - set(like.class_names))
@@ -140,15 +173,16 @@ def _check_same_classes(columns: set[str], like: LabelTable, path: Path) -> None
         )
 
 
-def _position(header: list[str], name: str) -> int | None:
+def column_position(header: list[str], name: str) -> int | None:
+    """Return where the column of this name is, in any case."""
     lowered = [column.lower() for column in header]
     return lowered.index(name.lower()) if name.lower() in lowered else None
 
 
 def _id_position(header: list[str], config: DataConfig, path: Path) -> int:
     if config.id_column is None:
-        return _position(header, "ID") or 0
-    at = _position(header, config.id_column)
+        return column_position(header, "ID") or 0
+    at = column_position(header, config.id_column)
     if at is None:
         raise RecipeError(f"{path} has no column {config.id_column!r}, only {', '.join(header)}")
     return at
@@ -159,7 +193,7 @@ def _image_name(cell: str) -> str:
     return cell[: -len(name.suffix)] if name.suffix.lower() in IMAGE_SUFFIXES else cell
 
 
-def _check_ids(ids: list[str], rows: list[tuple[int, list[str]]], path: Path) -> None:
+def _check_ids(ids: list[str], rows: Rows, path: Path) -> None:
     first: dict[str, int] = {}
     for name, (line, _) in zip(ids, rows, strict=True):
         if not name:

@@ -86,6 +86,8 @@ def _loaded(load: Callable[[], Loss]) -> Loss | str:
             return load()
         except ImportError as error:
             return f"not installed: {error}"
+        except TypeError as error:
+            return f"another version: {error}"
 
 
 def _compiled(loss: Loss) -> Loss:

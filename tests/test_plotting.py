@@ -36,6 +36,12 @@ NAN = math.nan
 NAMES = ["DR", "MH", "RPEC"]
 
 
+@pytest.fixture(autouse=True)
+def without_pyplot(monkeypatch):
+    """Another test may have imported it; it would then keep every figure that is drawn here."""
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+
+
 def predictions(n_rows=200, *, seed=0, missing=0.1, dtype=np.float32):
     """Return labels of three classes, some missing and the last rare, and informative scores."""
     rng = np.random.default_rng(seed)

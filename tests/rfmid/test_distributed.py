@@ -17,13 +17,15 @@ import torch
 from torch import multiprocessing, nn
 
 from examples.rfmid.data.splits import load_data
+from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.batch_norm import synchronise_batch_norm
-from examples.rfmid.training.session import _batch_size
+from examples.rfmid.training.frozen import FeatureSet
+from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.train import train
 from examples.rfmid.training.world import World, joined_world
 
@@ -210,7 +212,7 @@ def test_a_batch_that_cannot_be_split(shared_data_folder: Path) -> None:
     config = replace(config, training=replace(config.training, batch_size=7))
     world = World(torch.device("cpu"), rank=0, size=2)
     with pytest.raises(RecipeError, match="a batch of 7 can't be split over 2 processes"):
-        _batch_size(config, world)
+        Loading(config, world, Preprocessing()).plain(FeatureSet(torch.zeros(4, 1)), range(4))
 
 
 @pytest.mark.slow

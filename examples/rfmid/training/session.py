@@ -45,6 +45,8 @@ class Session:
         From images to logits: what is saved.
     model, network : nn.Module
         The part of it that learns: all, or the head. `network` does so on all ranks at once.
+    complete : bool
+        Whether no training label is missing.
     """
 
     config: Config
@@ -60,6 +62,7 @@ class Session:
     scheduler: LRScheduler
     sampler: EpochSampler
     loading: Loading
+    complete: bool
     train_loader: DataLoader[Any]
     eval_loaders: dict[str, DataLoader[Any]]
 
@@ -68,10 +71,16 @@ class Session:
         """Where this process computes."""
         return self.world.device
 
-    def inputs(self, batch: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the images, labels and sample weights of a training batch, on the device."""
+    def inputs(self, batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the images, labels and sample weights of a training batch, on the device.
+
+        Complete labels are boolean and absent weights None: the loss checks the values of others,
+        and while it does, a GPU waits.
+        """
         images, targets = self.loading.inputs(batch)
-        return images, targets[:, :-1], targets[:, -1]
+        labels = targets[:, :-1]
+        weight = targets[:, -1] if self.config.training.importance_weights else None
+        return images, labels > 0 if self.complete else labels, weight
 
 
 def build_session(
@@ -156,6 +165,7 @@ def build_session(
         scheduler=_scheduler(config, optimizer),
         sampler=sampler,
         loading=loading,
+        complete=not np.isnan(data.train.labels).any(),
         train_loader=train_loader,
         eval_loaders={
             name: loading.plain(dataset, world.part(len(dataset)))

@@ -25,7 +25,7 @@ def training_step(session: Session, batch: Any) -> tuple[Tensor, int]:
     return learn(session, *inputs), len(inputs[0])
 
 
-def learn(session: Session, images: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+def learn(session: Session, images: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
     """Forward, backward, clip, step; return the mean loss."""
     clip_norm = session.config.optimizer.clip_norm
     with autocast(session.config, session.device):

@@ -27,7 +27,7 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.locks import locked
 from examples.rfmid.runfolder import remove_leftovers, replacing
 
-__all__ = ["ImageCache", "open_cache"]
+__all__ = ["ImageCache", "open_cache", "open_caches"]
 
 _SIGNATURE = b"resized1"  # changes with the format
 _TAIL = struct.Struct("<Q8s")  # length of the index, signature
@@ -66,6 +66,40 @@ class ImageCache(Sequence[Tensor]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ImageCache, (self._file, self._paths)  # a worker process maps the file itself
+
+
+class _OfFolders(Sequence[Tensor]):
+    """Images of several folders, from a cache of each."""
+
+    def __init__(self, caches: Sequence[ImageCache], places: Sequence[tuple[int, int]]) -> None:
+        self._caches, self._places = caches, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]  # no slices
+        cache, place = self._places[index]
+        return self._caches[cache][place]
+
+
+def open_caches(
+    paths: Sequence[Path],
+    preprocessing: Preprocessing,
+    folder: Path,
+    name: str,
+    threads: int | None = None,
+) -> Sequence[Tensor]:
+    """Return the images of one or several folders, from `open_cache` of each."""
+    by_folder: dict[Path, list[Path]] = {}
+    places = []
+    for path in paths:
+        of_folder = by_folder.setdefault(path.parent, [])
+        places.append((list(by_folder).index(path.parent), len(of_folder)))
+        of_folder.append(path)
+    caches = [
+        open_cache(those, preprocessing, folder, name, threads) for those in by_folder.values()
+    ]
+    return caches[0] if len(caches) == 1 else _OfFolders(caches, places)
 
 
 def open_cache(
@@ -122,7 +156,11 @@ def open_cache(
 def _write(
     file: Path, paths: Sequence[Path], preprocessing: Preprocessing, threads: int | None
 ) -> None:
-    """Write a cache file, with the images of the one before where they are unchanged."""
+    """Write a cache file, with the images of the one before where they are unchanged.
+
+    Also with those that are not asked for now: another run may be reading them.
+    """
+    paths = [*paths, *_others(file, paths)]
     places, before = _unchanged(file, paths)
     appending = threading.Lock()
     with replacing(file) as temporary, temporary.open("wb") as stream:
@@ -142,6 +180,17 @@ def _write(
         index = json.dumps(entries).encode()
         stream.write(index + _TAIL.pack(len(index), _SIGNATURE))
     print(f"{file}: {len(paths)} images, {len(paths) - len(places)} of them decoded now")
+
+
+def _others(file: Path, paths: Sequence[Path]) -> list[Path]:
+    """Return the images of the same folder that a cache file holds beside these, as they are."""
+    try:
+        known = _read_index(file)
+    except RecipeError:
+        return []
+    asked, folder = {path.name for path in paths}, paths[0].parent
+    held = [folder / name for name, _, _ in known if name not in asked]
+    return [path for path in held if path.is_file() and file_mark(path) in known]
 
 
 def _unchanged(file: Path, paths: Sequence[Path]) -> tuple[dict[Path, int], Sequence[Tensor]]:

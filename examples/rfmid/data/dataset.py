@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from examples.rfmid.data.cache import open_cache
+from examples.rfmid.data.cache import open_caches
 from examples.rfmid.data.images import for_each_image, load_image
 from examples.rfmid.data.splits import Split
 from examples.rfmid.data.transforms import Preprocessing
@@ -70,7 +70,9 @@ def open_images(config: Config, split: Split, name: str) -> Sequence[Tensor]:
     preprocessing, runtime = Preprocessing.from_config(config.image), config.runtime
     if runtime.cache == "disk":
         folder = runtime.cache_folder or config.data.folder / ".rfmid_cache"
-        return open_cache(split.paths, preprocessing, folder, name, runtime.threads)
+        if config.data.folds and name in ("train", "val"):
+            name = "development"  # all folds share the files
+        return open_caches(split.paths, preprocessing, folder, name, runtime.threads)
     files = ImageFiles(split.paths, preprocessing)
     if runtime.cache == "memory":
         return for_each_image(files.read, split.paths, "reading images", runtime.threads)

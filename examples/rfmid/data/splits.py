@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from examples.rfmid.data.folds import with_fold
 from examples.rfmid.data.glossary import disease_names
 from examples.rfmid.data.images import repeated_images
 from examples.rfmid.data.label_map import join_columns, read_label_map
@@ -56,7 +57,9 @@ class FundusData:
 def load_data(config: DataConfig) -> FundusData:
     """Find, read and check the data; no image is decoded.
 
-    Classes with fewer than ``config.min_count`` training positives are dropped everywhere.
+    Classes with fewer than ``config.min_count`` training positives are dropped everywhere. With
+    ``config.folds``, that is settled before training and validation images are dealt anew; patients
+    set aside to certify are in no fold, and ``config.extra_data`` only trains.
 
     Raises
     ------
@@ -70,6 +73,7 @@ def load_data(config: DataConfig) -> FundusData:
     splits, skipped = match_images(layouts, tables, allow_unlabelled=config.allow_unlabelled)
     all_classes = tables["train"].class_names
     names = dict(zip(all_classes, _names(all_classes, config), strict=True))
+    n_own = len(splits["train"])
     splits["train"], extra = add_sources(splits["train"], names, config)
     warnings = _check_separation(splits, config)
 
@@ -89,6 +93,8 @@ def load_data(config: DataConfig) -> FundusData:
         )
         splits, reduced = _set_aside(splits, fold), _set_aside(reduced, fold)
         layouts["certify"], skipped["certify"] = layouts["val"], 0
+    if config.folds:
+        splits, reduced = with_fold(splits, reduced, config, n_own=n_own)
     counts = {name: (split.labels == 1).sum(axis=0).astype(int) for name, split in reduced.items()}
     if not counts["val"].any():
         raise RecipeError("no validation image shows any disease: nothing could be tuned")
@@ -105,6 +111,7 @@ def load_data(config: DataConfig) -> FundusData:
             }
             for i, code in enumerate(kept.class_names)
         ],
+        "fold": {"fold": config.fold, "of": config.folds} if config.folds else None,
         "min_count": config.min_count,
         "dropped_classes": [
             {"code": code, "name": names[code], "count": count}

@@ -55,6 +55,10 @@ class DataConfig:
     extra_data: tuple[str, ...] = ()
     """Further data folders to train on, as FOLDER or FOLDER=LABEL_MAP; what one doesn't record is a
     missing label. Validation and test images come from the data folder alone."""
+    folds: int = 0
+    """Deal training and validation images together into so many folds; 0: leave them."""
+    fold: int = 0
+    """The fold that validates, from 0; the others train."""
     glossary: str = "auto"
     """Disease names: rfmid, odir, none, a JSON or CSV file, or auto (see glossary.py)."""
 
@@ -63,6 +67,13 @@ class DataConfig:
         require(
             0 <= self.certify_share < 1,
             f"certify_share must be at least 0 and below 1, got {self.certify_share}",
+        )
+        require(
+            self.folds == 0 or self.folds >= 2, f"folds must be 0 or at least 2, got {self.folds}"
+        )
+        require(
+            0 <= self.fold < max(1, self.folds),
+            f"fold must be at least 0 and below folds, {self.folds}: {self.fold}",
         )
 
     def absolute(self) -> DataConfig:

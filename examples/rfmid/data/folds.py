@@ -1,0 +1,72 @@
+"""Folds of the training and validation images together, for cross-validation; test stays apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from examples.rfmid.data.split import Split, join_splits
+from examples.rfmid.settings import DataConfig
+from mlthresh import Fold, multilabel_stratified_kfold
+
+__all__ = ["deal_folds", "development", "with_fold"]
+
+
+def development(train: Split, val: Split) -> Split:
+    """Return the images of both splits, whose names get the split's in front: both may have a 1."""
+    return join_splits(
+        [
+            replace(split, ids=tuple(f"{name}/{one}" for one in split.ids))
+            for name, split in (("train", train), ("val", val))
+        ]
+    )
+
+
+def deal_folds(images: Split, n_folds: int) -> list[Fold]:
+    """Deal images into folds, patients whole and every class's positives evenly.
+
+    The seed isn't the run's: which images validate must not depend on what is tried.
+
+    Raises
+    ------
+    InputError
+        If there are fewer images or patients than folds.
+    """
+    folds = multilabel_stratified_kfold(
+        images.labels, n_splits=n_folds, groups=images.patients, seed=0
+    )
+    return list(folds)
+
+
+def with_fold(
+    splits: Mapping[str, Split], reduced: Mapping[str, Split], config: DataConfig, *, n_own: int
+) -> tuple[dict[str, Split], dict[str, Split]]:
+    """Return the splits with one fold for validation and the others for training.
+
+    Parameters
+    ----------
+    splits, reduced
+        With all classes and with those that are kept, which alone decide.
+    config
+        Of the folds.
+    n_own
+        The first so many training images are dealt; the others, of other data sets, only train.
+    """
+
+    def parts(given: Mapping[str, Split]) -> tuple[Split, Split]:
+        train = given["train"]
+        own, extra = (train.rows(index) for index in np.split(np.arange(len(train)), [n_own]))
+        return development(own, given["val"]), extra
+
+    dealt = deal_folds(parts(reduced)[0], config.folds)[config.fold]
+
+    def moved(given: Mapping[str, Split]) -> dict[str, Split]:
+        images, extra = parts(given)
+        train = images.rows(dealt.train)
+        if len(extra):
+            train = join_splits([train, extra])
+        return {**given, "train": train, "val": images.rows(dealt.test)}
+
+    return moved(splits), moved(reduced)

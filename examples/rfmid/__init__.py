@@ -16,6 +16,8 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid evaluate --run run --external other     # and on another data set
     python -m examples.rfmid report   --run run                      # report.md and its figures
     python -m examples.rfmid ablate   --folder abl --data data       # which change did what?
+    python -m examples.rfmid crossval --folder cv --data data        # a network a fold; their mean
+    python -m examples.rfmid ensemble --run mean --runs run-a run-b  # several networks as one
     python -m examples.rfmid predict  --run run --images eye.png     # a new photograph
 
 ``train`` takes the settings of a preset, and a flag for each of them (``train --help``):

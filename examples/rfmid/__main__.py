@@ -30,6 +30,8 @@ _COMMANDS = {
     "evaluate": ("examples.rfmid.scoring.evaluate", "evaluate"),
     "report": ("examples.rfmid.reporting.report", "report"),
     "ablate": ("examples.rfmid.experiments.ablate", "ablate"),
+    "crossval": ("examples.rfmid.experiments.crossval", "crossval"),
+    "ensemble": ("examples.rfmid.experiments.ensemble", "ensemble"),
     "predict": ("examples.rfmid.serving.predict", "predict"),
 }
 
@@ -58,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(command: str, arguments: list[str]) -> None:
     prog = f"{_PROG} {command}"
-    if command not in ("prepare", "find-lr", "profile", "train", "ablate"):
+    if command not in ("prepare", "find-lr", "profile", "train", "ablate", "crossval"):
         tyro.cli(_function(command), args=arguments, prog=prog)
         return
     from examples.rfmid.settings import arguments as kinds
@@ -69,6 +71,7 @@ def _run(command: str, arguments: list[str]) -> None:
         "profile": kinds.ProfileArguments,
         "train": kinds.TrainArguments,
         "ablate": kinds.AblateArguments,
+        "crossval": kinds.CrossvalArguments,
     }[command]
     chosen = kinds.parse_arguments(kind, arguments, prog)
     values = dict(vars(chosen))

@@ -95,6 +95,11 @@ class RunFolder:
         return {"onnx": self.path / "model.onnx", "program": self.path / "model.pt2"}
 
     @property
+    def ensemble(self) -> Path:
+        """The members of an ensemble, which has no model of its own."""
+        return self.path / "ensemble.json"
+
+    @property
     def figures(self) -> Path:
         """Figures of the report and of the learning-rate test."""
         return self.path / "figures"
@@ -113,7 +118,7 @@ class RunFolder:
         names = (
             *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
             *("predictions_val.npz", "predictions_certify.npz", "predictions_test.npz"),
-            *("model.json", "model.safetensors", "thresholds.json"),
+            *("model.json", "model.safetensors", "thresholds.json", "ensemble.json"),
             *("evaluation.json", "report.md", "report.json", "MODEL_CARD.md"),
             *(path.name for path in self.exports.values()),
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from examples.rfmid.data.split import Split, join_splits
 from examples.rfmid.settings import DataConfig
-from mlthresh import Fold, multilabel_stratified_kfold
+from mlthresh import Fold, FoldReport, describe_folds, multilabel_stratified_kfold
 
 __all__ = ["deal_folds", "development", "with_fold"]
 
@@ -41,9 +41,14 @@ def deal_folds(images: Split, n_folds: int) -> list[Fold]:
 
 
 def with_fold(
-    splits: Mapping[str, Split], reduced: Mapping[str, Split], config: DataConfig, *, n_own: int
-) -> tuple[dict[str, Split], dict[str, Split]]:
-    """Return the splits with one fold for validation and the others for training.
+    splits: Mapping[str, Split],
+    reduced: Mapping[str, Split],
+    config: DataConfig,
+    *,
+    n_own: int,
+    class_names: Sequence[str],
+) -> tuple[dict[str, Split], dict[str, Split], FoldReport]:
+    """Return the splits with one fold for validation, the others for training; and all folds.
 
     Parameters
     ----------
@@ -53,6 +58,8 @@ def with_fold(
         Of the folds.
     n_own
         The first so many training images are dealt; the others, of other data sets, only train.
+    class_names
+        Of those that are kept.
     """
 
     def parts(given: Mapping[str, Split]) -> tuple[Split, Split]:
@@ -60,7 +67,10 @@ def with_fold(
         own, extra = (train.rows(index) for index in np.split(np.arange(len(train)), [n_own]))
         return development(own, given["val"]), extra
 
-    dealt = deal_folds(parts(reduced)[0], config.folds)[config.fold]
+    images, _ = parts(reduced)
+    folds = deal_folds(images, config.folds)
+    report = describe_folds(images.labels, folds, groups=images.patients, class_names=class_names)
+    dealt = folds[config.fold]
 
     def moved(given: Mapping[str, Split]) -> dict[str, Split]:
         images, extra = parts(given)
@@ -69,4 +79,4 @@ def with_fold(
             train = join_splits([train, extra])
         return {**given, "train": train, "val": images.rows(dealt.test)}
 
-    return moved(splits), moved(reduced)
+    return moved(splits), moved(reduced), report

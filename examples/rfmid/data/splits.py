@@ -19,7 +19,7 @@ from examples.rfmid.data.sources import add_sources
 from examples.rfmid.data.split import Split, counted_names, match_images
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
-from mlthresh import Fold, drop_rare_classes, multilabel_train_test_split
+from mlthresh import Fold, FoldReport, drop_rare_classes, multilabel_train_test_split
 
 __all__ = ["FundusData", "Split", "load_data"]
 
@@ -33,6 +33,8 @@ class FundusData:
     train, val, test : Split
     certify : Split or None
         The part of the validation split that chooses nothing, where one was asked for.
+    folds : FoldReport or None
+        How the classes are spread over all folds, where there are any.
     class_names : tuple of str
         Codes, the columns of the labels.
     summary : dict
@@ -46,6 +48,7 @@ class FundusData:
     class_names: tuple[str, ...]
     summary: dict[str, Any]
     certify: Split | None = None
+    folds: FoldReport | None = None
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -93,8 +96,11 @@ def load_data(config: DataConfig) -> FundusData:
         )
         splits, reduced = _set_aside(splits, fold), _set_aside(reduced, fold)
         layouts["certify"], skipped["certify"] = layouts["val"], 0
+    folds = None
     if config.folds:
-        splits, reduced = with_fold(splits, reduced, config, n_own=n_own)
+        splits, reduced, folds = with_fold(
+            splits, reduced, config, n_own=n_own, class_names=kept.class_names
+        )
     counts = {name: (split.labels == 1).sum(axis=0).astype(int) for name, split in reduced.items()}
     if not counts["val"].any():
         raise RecipeError("no validation image shows any disease: nothing could be tuned")
@@ -126,7 +132,7 @@ def load_data(config: DataConfig) -> FundusData:
         "warnings": warnings,
         "digest": _digest(reduced, kept.class_names),
     }
-    return FundusData(**reduced, class_names=kept.class_names, summary=summary)
+    return FundusData(**reduced, class_names=kept.class_names, summary=summary, folds=folds)
 
 
 def _read_tables(layouts: Mapping[str, SplitLayout], config: DataConfig) -> dict[str, LabelTable]:

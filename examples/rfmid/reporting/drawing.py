@@ -93,6 +93,7 @@ def _distribution(record: RunRecord) -> Figure:
 
 
 def _curves(record: RunRecord) -> Figure:
+    _needs_a_training(record)
     series = {
         name: [_float(epoch[name]) for epoch in record.epochs]
         for name in (
@@ -113,24 +114,26 @@ def _curves(record: RunRecord) -> Figure:
             "macro-F1, tuned on other patients": series["val_macro_f1_cross_fitted"],
             "macro-AUROC": series["val_macro_auroc"],
         },
-        record.selected["epoch"],
+        record.selected_epoch,
     )
 
 
 def _rates(record: RunRecord) -> Figure:
+    _needs_a_training(record)
     groups = record.epochs[0]["lr"]
     return learning_rates(
         _epochs(record),
         {group: [epoch["lr"][group] for epoch in record.epochs] for group in groups},
-        record.selected["epoch"],
+        record.selected_epoch,
     )
 
 
 def _f1_by_epoch(record: RunRecord) -> Figure:
+    _needs_a_training(record)
     order = record.by_frequency
     f1 = np.array([[_float(v) for v in epoch["val_f1_per_class"]] for epoch in record.epochs]).T
     return f1_over_epochs(
-        [record.codes[c] for c in order], _epochs(record), f1[order], record.selected["epoch"]
+        [record.codes[c] for c in order], _epochs(record), f1[order], record.selected_epoch
     )
 
 
@@ -190,7 +193,7 @@ def _confusion_rare(record: RunRecord) -> Figure:
 def _calibration(record: RunRecord) -> Figure:
     found, labels = record.evaluation["calibration"], record.test.y_true
     scores = {"raw scores": "raw"}
-    if record.config.loss.link:
+    if record.config.loss.link and not record.members:
         scores["probabilities, through the loss's link"] = "probability"
     return mean_scores(
         record.codes,
@@ -260,6 +263,11 @@ FIGURES: dict[str, tuple[Callable[[RunRecord], Figure], str]] = {
     ),
     "examples": (examples, "Decisions on test images, drawn at random among each kind."),
 }
+
+
+def _needs_a_training(record: RunRecord) -> None:
+    if record.members:
+        raise NothingToShow("an ensemble has no training of its own; its members' reports show it")
 
 
 def _epochs(record: RunRecord) -> list[int]:

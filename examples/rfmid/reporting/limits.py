@@ -64,6 +64,12 @@ def _scores(record: RunRecord) -> str:
     if record.config.training.sampler and not record.config.training.importance_weights:
         distorted.append("a sampler that favours rare diseases")
     trained = f"Scores come from a network trained with {', '.join(distorted)}."
+    if record.members:
+        return (
+            f"Scores are means over {len(record.members)} networks, the first trained with "
+            f"{', '.join(distorted)}. A mean of probabilities is less sure of itself than each of "
+            "them; the section on probabilities shows what it is worth."
+        )
     if not record.config.loss.link:
         return f"{trained} They are not calibrated: a score of 0.6 is not a chance of 60 %."
     if record.config.training.sampler and not record.config.training.importance_weights:

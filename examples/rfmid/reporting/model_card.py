@@ -58,12 +58,17 @@ def _details(record: RunRecord) -> str:
     outputs = "probabilities through the loss's inverse link"
     if not record.config.loss.link:
         outputs = "the sigmoid of the network's outputs, which is no calibrated probability"
+    made_with = saved_with or _UNKNOWN
+    weights = f"`{digest}`" if digest else _UNKNOWN
+    if record.members:
+        outputs = f"the mean of the probabilities of {len(record.members)} networks"
+        made_with, weights = "see the members' own cards", "those of the members, below"
     rows = [
         ["task", f"{counted(len(record.codes), 'disease')}, each called or not by itself"],
         ["input", "one colour photograph of the back of one eye, 8 bits a channel"],
         ["output", f"for each disease {outputs}, and a decision: score >= threshold"],
-        ["weights (SHA-256)", f"`{digest}`" if digest else _UNKNOWN],
-        ["made with", saved_with or _UNKNOWN],
+        ["weights (SHA-256)", weights],
+        ["made with", made_with],
         ["developers, contact, licence of the weights", f"{_UNKNOWN}: add them before sharing"],
     ]
     return markdown_table(["", ""], rows, n_left=2)

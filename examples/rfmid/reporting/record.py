@@ -35,11 +35,13 @@ class RunRecord:
     thresholds
         Those in use.
     selected
-        The entry of `epochs` that the model was taken from.
+        The entry of `epochs` that the model was taken from; None of an ensemble, which has none.
     names
         Code -> disease name.
     external
         The evaluations on other data sets.
+    members
+        The networks of an ensemble, as its ``ensemble.json`` has them; `config` is the first's.
     """
 
     run: Path
@@ -50,9 +52,15 @@ class RunRecord:
     val: Predictions
     test: Predictions
     thresholds: ThresholdSet
-    selected: dict[str, Any]
+    selected: dict[str, Any] | None
     names: dict[str, str]
     external: list[dict[str, Any]]
+    members: list[dict[str, Any]]
+
+    @property
+    def selected_epoch(self) -> int | None:
+        """The number of the epoch that the model was taken from; None of an ensemble."""
+        return None if self.selected is None else self.selected["epoch"]
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -100,7 +108,7 @@ def load_record(run: Path) -> RunRecord:
     for path, step in (
         (folder.config, "train"),
         (folder.data, "train"),
-        (folder.metrics, "train"),
+        *(() if folder.ensemble.is_file() else ((folder.metrics, "train"),)),
         (folder.predictions("val"), "train"),
         (folder.predictions("test"), "train"),
         (run / EVALUATION, "evaluate"),
@@ -108,7 +116,8 @@ def load_record(run: Path) -> RunRecord:
         if not path.is_file():
             raise RecipeError(f"{path} doesn't exist: run {step} first")
     config, data = load_config(folder.config), read_json(folder.data)
-    epochs = _read_epochs(folder.metrics)
+    members = read_json(folder.ensemble)["members"] if folder.ensemble.is_file() else []
+    epochs = [] if members else _read_epochs(folder.metrics)
     val, test = (Predictions.load(folder.predictions(split)) for split in ("val", "test"))
     thresholds = load_thresholds(folder, test.class_names)
     evaluation = read_json(run / EVALUATION)
@@ -126,9 +135,9 @@ def load_record(run: Path) -> RunRecord:
             f"{folder.data} and {folder.predictions('test')} have other classes: "
             f"{', '.join(names)}; {', '.join(test.class_names)}"
         )
-    selected = epochs[0]
-    for epoch in epochs[1:]:
-        if is_better(config.training.selection, epoch, selected):
+    selected = None
+    for epoch in epochs:
+        if selected is None or is_better(config.training.selection, epoch, selected):
             selected = epoch
     return RunRecord(
         run=run,
@@ -142,6 +151,7 @@ def load_record(run: Path) -> RunRecord:
         selected=selected,
         names=names,
         external=external_results(folder),
+        members=members,
     )
 
 

@@ -49,7 +49,7 @@ def report(run: Path) -> Path:
             "format": "rfmid.report",
             "version": 1,
             "generated_drawings": record.drawn,
-            "selected_epoch": record.selected["epoch"],
+            "selected_epoch": record.selected_epoch,
             "epochs": len(record.epochs),
             "in_use": record.evaluation["rules"][-1],
             "figures": [

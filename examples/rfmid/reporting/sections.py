@@ -42,7 +42,9 @@ def split_table(record: RunRecord) -> str:
 
 
 def settings_table(record: RunRecord) -> str:
-    """Return how the network was trained."""
+    """Return how the network was trained, or which networks an ensemble has."""
+    if record.members:
+        return _members_table(record)
     config, epochs = record.config, record.epochs
     loss, training, size = config.loss, config.training, config.image.image_size
     weights = {"imagenet": "ImageNet weights", "none": "random weights"}.get(
@@ -70,11 +72,30 @@ def settings_table(record: RunRecord) -> str:
         ["loss", focal],
         ["sampling", "by the rarest disease shown" if training.sampler else "shuffled"],
         ["epochs", f"{len(epochs)} of at most {training.epochs}, patience {training.patience}"],
-        ["model taken from", f"epoch {record.selected['epoch']}: {rule}"],
+        ["model taken from", f"epoch {record.selected_epoch}: {rule}"],
         ["time", f"{minutes:.1f} minutes, {speed:.0f} training images/s"],
         ["seed", str(training.seed)],
     ]
     return markdown_table(["setting", "value"], rows, n_left=2)
+
+
+def _members_table(record: RunRecord) -> str:
+    rows = [
+        [
+            f"`{member['run']}`",
+            f"{member['architecture']}, {member['image_size']} pixels",
+            str(member["seed"]),
+            "-" if member["fold"] is None else str(member["fold"]),
+            f"`{(member['sha256'] or '-')[:12]}`",
+        ]
+        for member in record.members
+    ]
+    table = markdown_table(["member", "network", "seed", "fold", "weights"], rows, n_left=2)
+    return (
+        f"An ensemble of {len(rows)}: probabilities are the mean of the members'. There is no "
+        "output of a single network, so where a table says raw scores, mean probabilities are "
+        "meant, and what shows a training is in the members' own reports.\n\n" + table
+    )
 
 
 def class_table(record: RunRecord) -> str:
@@ -184,6 +205,7 @@ def calibration_table(record: RunRecord) -> str:
     rows = [
         [title, number(found[name]["macro_error"], 4), number(found[name]["log_loss"], 4)]
         for title, name in (("raw scores (sigmoid)", "raw"), ("as shipped", "probability"))
+        if name != "raw" or not record.members
     ]
     rows.append(
         ["*each disease's prevalence for everyone*", "", number(found["log_loss_of_prevalence"], 4)]

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+from PIL import Image
+
 from examples.rfmid.data.transforms import Preprocessing, build_preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
@@ -33,6 +36,17 @@ class Bundle:
     model: ThresholdedModel
     preprocessing: Preprocessing
     names: dict[str, str]
+
+    @property
+    def thresholds(self) -> ThresholdSet:
+        """Those saved with the model."""
+        return self.model.thresholds
+
+    def decide(self, image: Image.Image) -> tuple[list[float], list[bool]]:
+        """Return the probability of each class and whether it is called."""
+        with torch.inference_mode():
+            probabilities, decisions = self.model(self.preprocessing(image)[None])
+        return probabilities[0].tolist(), decisions[0].tolist()
 
 
 def load_bundle(run: Path) -> Bundle:

@@ -8,17 +8,19 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
+from typing import TypeAlias
 
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import replacing, write_json
-from examples.rfmid.serving.bundle import Bundle, load_bundle
+from examples.rfmid.serving.bundle import Bundle
+from examples.rfmid.serving.ensemble import Ensemble, load_predictor
 from examples.rfmid.tables import counted, number, text_table
 
 __all__ = ["Prediction", "predict"]
+
+_Predictor: TypeAlias = Bundle | Ensemble
 
 _NOTE = "This is not a medical device. Probabilities are not calibrated."
 
@@ -48,7 +50,7 @@ def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> 
     Parameters
     ----------
     run
-        The run folder, with the saved model.
+        The run folder, with the saved model, or an ensemble's.
     images
         Photographs, or folders of them.
     output
@@ -70,7 +72,7 @@ def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> 
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"the folder of {output} doesn't exist")
     paths = _expanded(images)
-    bundle = load_bundle(run)
+    bundle = load_predictor(run)
     predictions: list[Prediction] = []
     failures: dict[Path, str] = {}
     for path in paths:
@@ -104,22 +106,20 @@ def _expanded(images: Sequence[Path]) -> list[Path]:
     return paths
 
 
-@torch.inference_mode()
-def _predict_one(bundle: Bundle, path: Path) -> Prediction:
-    inputs = bundle.preprocessing(load_image(path))
-    probabilities, decisions = bundle.model(inputs[None])
+def _predict_one(bundle: _Predictor, path: Path) -> Prediction:
+    probabilities, decisions = bundle.decide(load_image(path))
     return Prediction(
         path,
-        dict(zip(bundle.names, probabilities[0].tolist(), strict=True)),
-        dict(zip(bundle.names, decisions[0].tolist(), strict=True)),
+        dict(zip(bundle.names, probabilities, strict=True)),
+        dict(zip(bundle.names, decisions, strict=True)),
     )
 
 
-def _thresholds(bundle: Bundle) -> dict[str, float]:
-    return dict(zip(bundle.names, bundle.model.thresholds.thresholds.tolist(), strict=True))
+def _thresholds(bundle: _Predictor) -> dict[str, float]:
+    return dict(zip(bundle.names, bundle.thresholds.thresholds.tolist(), strict=True))
 
 
-def _table(bundle: Bundle, prediction: Prediction) -> str:
+def _table(bundle: _Predictor, prediction: Prediction) -> str:
     """Write the diseases of one photograph, decisions first, then by margin over the threshold."""
     thresholds = _thresholds(bundle)
 
@@ -141,7 +141,7 @@ def _table(bundle: Bundle, prediction: Prediction) -> str:
 
 
 def _write(
-    output: Path, bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]
+    output: Path, bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]
 ) -> None:
     if output.suffix.lower() == ".json":
         write_json(output, _as_json(bundle, predictions, failures))
@@ -151,7 +151,7 @@ def _write(
 
 
 def _as_json(
-    bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]
+    bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]
 ) -> dict[str, object]:
     return {
         "format": "rfmid.predictions",
@@ -177,7 +177,7 @@ def _as_json(
     }
 
 
-def _as_csv(bundle: Bundle, predictions: list[Prediction], failures: dict[Path, str]) -> str:
+def _as_csv(bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]) -> str:
     """Return a row a photograph; one that could not be read has its error and no numbers."""
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")

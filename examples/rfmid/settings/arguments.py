@@ -19,6 +19,7 @@ from examples.rfmid.settings.presets import PRESETS
 __all__ = [
     "DEFAULT_PRESET",
     "AblateArguments",
+    "CrossvalArguments",
     "FindLrArguments",
     "PrepareArguments",
     "ProfileArguments",
@@ -115,6 +116,26 @@ class AblateArguments:
     """Draws of the test patients, for the intervals."""
 
 
+@dataclass(frozen=True)
+class CrossvalArguments:
+    """Train one network a fold of training and validation images; the test images stay apart.
+
+    --folds sets their number, else 5. --max-minutes is for all folds together; called again, the
+    cross-validation goes on.
+    """
+
+    folder: Path
+    """Folder of the cross-validation: fold-0, fold-1, ..., crossval.md, .json, and ensemble/."""
+    config: Config
+    """Settings, as for train."""
+    preset: str | None = None
+    """Where the settings start: default, after, before, cpu or demo."""
+    jobs: int = 1
+    """Trainings at once, in processes that share the cores and the GPU."""
+    n_resamples: int = 1000
+    """Bootstrap resamples of the patients, for the intervals."""
+
+
 _Arguments = TypeVar(
     "_Arguments",
     TrainArguments,
@@ -122,6 +143,7 @@ _Arguments = TypeVar(
     ProfileArguments,
     FindLrArguments,
     AblateArguments,
+    CrossvalArguments,
 )
 
 

@@ -33,6 +33,8 @@ _COMMANDS = {
     "crossval": ("examples.rfmid.experiments.crossval", "crossval"),
     "ensemble": ("examples.rfmid.experiments.ensemble", "ensemble"),
     "predict": ("examples.rfmid.serving.predict", "predict"),
+    "explain": ("examples.rfmid.serving.explain", "explain"),
+    "export": ("examples.rfmid.serving.export", "export"),
 }
 
 

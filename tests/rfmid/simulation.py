@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,18 +100,38 @@ def build_network(n_classes: int) -> nn.Module:
     return build_model("convnext_demo", n_classes, "none", seed=1)
 
 
+def tiny_network(n_classes: int, pretrained: bool = False) -> tuple[nn.Module, str]:
+    """A factory of networks that are quick to export, and the name of their head."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        features = nn.Sequential(nn.Conv2d(3, 4, 5, stride=4), nn.BatchNorm2d(4), nn.ReLU())
+        head = nn.Linear(4, n_classes)
+        nn.init.normal_(head.weight, std=4.0)
+    layers = {"features": features, "pool": nn.AdaptiveAvgPool2d(1), "flatten": nn.Flatten()}
+    return nn.Sequential(OrderedDict(layers, head=head)), "head"
+
+
+def with_tiny_network() -> Config:
+    """The simulated runs' configuration with that architecture."""
+    config = PRESETS["demo"]
+    factory = "tests.rfmid.simulation:tiny_network"
+    return replace(config, model=replace(config.model, architecture=factory))
+
+
 def save_network(
     folder: RunFolder,
     *,
     preprocessing: dict[str, Any] | None = PREPROCESSING,
     versions: dict[str, str] | None = None,
+    network: nn.Module | None = None,
 ) -> nn.Module:
     """Save an untrained network beside the predictions, as training does; return it."""
     val = Predictions.load(folder.predictions("val"))
     thresholds = choose_thresholds(PRESETS["demo"].thresholds, val)
-    network = build_network(len(val.class_names))
-    with torch.no_grad():  # logits around the thresholds, so that decisions differ
-        network.classifier[2].weight.mul_(40)
+    if network is None:
+        network = build_network(len(val.class_names))
+        with torch.no_grad():  # logits around the thresholds, so that decisions differ
+            network.classifier[2].weight.mul_(40)
     save_model(
         folder.path,
         network,

@@ -173,8 +173,8 @@ def test_the_ensemble_of_the_folds(folds: Path, shared_data_folder: Path) -> Non
     assert "an ensemble has no training of its own" in text
 
     image = shared_data_folder / "Test" / "203.png"
-    (mean,) = predict(together.path, (image,))
-    said = [predict(folds / f"fold-{k}", (image,))[0].probabilities for k in (0, 1)]
+    (mean,) = predict((image,), run=together.path)
+    said = [predict((image,), run=folds / f"fold-{k}")[0].probabilities for k in (0, 1)]
     row = test.ids.index("203")
     for c, code in enumerate(test.class_names):
         assert mean.probabilities[code] == pytest.approx((said[0][code] + said[1][code]) / 2)

@@ -82,8 +82,8 @@ def test_each_member_prepares_a_photograph_in_its_own_way(
     made: Path, shared_data_folder: Path
 ) -> None:
     image = shared_data_folder / "Test" / "202.png"
-    (mean,) = predict(made / "mean", (image,), made / "out.csv")
-    one, other = (predict(made / f"run-{n}", (image,))[0].probabilities for n in (0, 1))
+    (mean,) = predict((image,), run=made / "mean", output=made / "out.csv")
+    one, other = (predict((image,), run=made / f"run-{n}")[0].probabilities for n in (0, 1))
     for code, probability in mean.probabilities.items():
         assert probability == pytest.approx((one[code] + other[code]) / 2)
     assert (made / "out.csv").is_file()
@@ -97,7 +97,7 @@ def test_it_moves_with_its_members_and_has_thresholds_of_its_own(
     evaluate(made / "mean", n_resamples=10)
     moved = made.rename(tmp_path.parent / f"{tmp_path.name}-moved")
     image = shared_data_folder / "Test" / "202.png"
-    (mean,) = predict(moved / "mean", (image,))
+    (mean,) = predict((image,), run=moved / "mean")
     thresholds = ThresholdSet.load(moved / "mean" / "thresholds.json").thresholds
     decided = [p >= t for p, t in zip(mean.probabilities.values(), thresholds, strict=True)]
     assert decided == list(mean.decisions.values())
@@ -106,10 +106,10 @@ def test_it_moves_with_its_members_and_has_thresholds_of_its_own(
 def test_a_member_that_is_another_or_gone_is_noticed(made: Path, runs: list[Path]) -> None:
     shutil.rmtree(made / "run-1")
     with pytest.raises(RecipeError, match="holds no whole model"):
-        predict(made / "mean", (made / "x.png",))
+        predict((made / "x.png",), run=made / "mean")
     shutil.copytree(runs[0], made / "run-1")
     with pytest.raises(RecipeError, match="has changed since the ensemble"):
-        predict(made / "mean", (made / "x.png",))
+        predict((made / "x.png",), run=made / "mean")
 
 
 def test_refusals(made: Path, runs: list[Path], tmp_path: Path) -> None:

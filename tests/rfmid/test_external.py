@@ -108,7 +108,7 @@ def test_scores_are_those_that_predict_gives(run: Path, clinic: Path) -> None:
     external(run, clinic, name="again")
     scored = Predictions.load(run / "predictions_external_again.npz")
     paths = tuple(clinic / "images" / f"{name}.png" for name in scored.ids[:3])
-    for row, one in zip(scored.y_score, predict(run, paths), strict=False):
+    for row, one in zip(scored.y_score, predict(paths, run=run), strict=False):
         np.testing.assert_allclose(row, list(one.probabilities.values()), rtol=1e-5)
 
 

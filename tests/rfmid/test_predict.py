@@ -51,7 +51,7 @@ def expected(folder: RunFolder, path: Path) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def test_predictions_are_the_saved_models(trained: RunFolder, eyes: list[Path]) -> None:
-    found = predict(trained.path, tuple(eyes))
+    found = predict(tuple(eyes), run=trained.path)
     assert [one.image for one in found] == eyes
     for one in found:
         probabilities, decisions = expected(trained, one.image)
@@ -63,11 +63,11 @@ def test_predictions_are_the_saved_models(trained: RunFolder, eyes: list[Path]) 
 def test_the_preprocessing_is_the_saved_one_not_the_settings(
     trained: RunFolder, eyes: list[Path]
 ) -> None:
-    before = predict(trained.path, tuple(eyes))
+    before = predict(tuple(eyes), run=trained.path)
     config = load_config(trained.config)
     try:
         save_config(trained.config, replace(config, image=replace(config.image, image_size=96)))
-        assert predict(trained.path, tuple(eyes)) == before
+        assert predict(tuple(eyes), run=trained.path) == before
     finally:
         save_config(trained.config, config)
 
@@ -75,7 +75,7 @@ def test_the_preprocessing_is_the_saved_one_not_the_settings(
 def test_diseases_are_named_decisions_first(
     trained: RunFolder, eyes: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (one,) = predict(trained.path, (eyes[0],))
+    (one,) = predict((eyes[0],), run=trained.path)
     lines = capsys.readouterr().out.splitlines()
     assert "This is not a medical device" in lines[-1]
     rows = lines[2 : 2 + len(CODES)]
@@ -91,20 +91,22 @@ def test_diseases_are_named_decisions_first(
 
 
 def test_some_decisions_are_yes_and_some_no(trained: RunFolder, eyes: list[Path]) -> None:
-    decisions = [d for one in predict(trained.path, tuple(eyes)) for d in one.decisions.values()]
+    decisions = [
+        d for one in predict(tuple(eyes), run=trained.path) for d in one.decisions.values()
+    ]
     assert True in decisions
     assert False in decisions
 
 
 def test_a_folder_stands_for_its_images(trained: RunFolder, eyes: list[Path]) -> None:
     (eyes[0].parent / "notes.txt").write_text("no image", "utf-8")
-    found = predict(trained.path, (eyes[0].parent,))
+    found = predict((eyes[0].parent,), run=trained.path)
     assert [one.image.name for one in found] == ["a.jpg", "b.png", "c.JPEG"]
 
 
 def test_csv_has_a_row_per_image(trained: RunFolder, eyes: list[Path], tmp_path: Path) -> None:
     output = tmp_path / "found.csv"
-    found = predict(trained.path, tuple(eyes), output)
+    found = predict(tuple(eyes), run=trained.path, output=output)
     with output.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["image"] for row in rows] == [str(path) for path in eyes]
@@ -118,7 +120,7 @@ def test_json_holds_names_thresholds_and_the_note(
     trained: RunFolder, eyes: list[Path], tmp_path: Path
 ) -> None:
     output = tmp_path / "found.json"
-    found = predict(trained.path, tuple(eyes), output)
+    found = predict(tuple(eyes), run=trained.path, output=output)
     content = json.loads(output.read_text("utf-8"), parse_constant=pytest.fail)
     assert "not a medical device" in content["note"]
     assert [one["name"] for one in content["classes"]] == [RFMID[code] for code in CODES]
@@ -162,27 +164,27 @@ def test_bad_requests_are_refused_before_anything_is_done(
     trained: RunFolder, eyes: list[Path], tmp_path: Path
 ) -> None:
     with pytest.raises(RecipeError, match=r"\.csv or \.json"):
-        predict(trained.path, tuple(eyes), tmp_path / "found.txt")
+        predict(tuple(eyes), run=trained.path, output=tmp_path / "found.txt")
     with pytest.raises(RecipeError, match="folder of"):
-        predict(trained.path, tuple(eyes), tmp_path / "absent" / "found.csv")
+        predict(tuple(eyes), run=trained.path, output=tmp_path / "absent" / "found.csv")
     (tmp_path / "empty").mkdir()
     with pytest.raises(RecipeError, match="holds no image"):
-        predict(trained.path, (tmp_path / "empty",))
+        predict((tmp_path / "empty",), run=trained.path)
     with pytest.raises(RecipeError, match="at least one image"):
-        predict(trained.path, ())
+        predict((), run=trained.path)
 
 
 def test_a_run_without_a_model_names_the_step(tmp_path: Path, eyes: list[Path]) -> None:
     folder = simulate_run(tmp_path / "run", n_epochs=1)
     with pytest.raises(RecipeError, match="run train first"):
-        predict(folder.path, tuple(eyes))
+        predict(tuple(eyes), run=folder.path)
     tune(folder.path)
     with pytest.raises(RecipeError, match="run train first"):
-        predict(folder.path, tuple(eyes))
+        predict(tuple(eyes), run=folder.path)
 
 
 def test_a_model_without_its_preprocessing_is_refused(tmp_path: Path, eyes: list[Path]) -> None:
     folder = simulate_run(tmp_path / "run", n_epochs=1)
     save_network(folder, preprocessing=None)
     with pytest.raises(RecipeError, match="lacks the preprocessing"):
-        predict(folder.path, tuple(eyes))
+        predict(tuple(eyes), run=folder.path)

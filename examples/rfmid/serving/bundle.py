@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
+from torch import Tensor
 
 from examples.rfmid.data.transforms import Preprocessing, build_preprocessing
 from examples.rfmid.errors import RecipeError
@@ -16,7 +20,9 @@ from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.training.model import build_model
 from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
 
-__all__ = ["Bundle", "load_bundle", "replace_thresholds"]
+__all__ = ["Bundle", "Outputs", "described", "load_bundle", "replace_thresholds"]
+
+Outputs: TypeAlias = tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,15 @@ class Bundle:
         """Those saved with the model."""
         return self.model.thresholds
 
+    def infer(self, inputs: Tensor) -> Outputs:
+        """Return probabilities and decisions of shape (n_images, n_classes)."""
+        with torch.inference_mode():
+            probabilities, decisions = self.model(inputs)
+        return probabilities.numpy(), decisions.numpy()
+
     def decide(self, image: Image.Image) -> tuple[list[float], list[bool]]:
         """Return the probability of each class and whether it is called."""
-        with torch.inference_mode():
-            probabilities, decisions = self.model(self.preprocessing(image)[None])
+        probabilities, decisions = self.infer(self.preprocessing(image)[None])
         return probabilities[0].tolist(), decisions[0].tolist()
 
 
@@ -60,20 +71,32 @@ def load_bundle(run: Path) -> Bundle:
         If its files are damaged or don't belong together.
     """
     model = _load(RunFolder(run))
-    codes = model.thresholds.class_names or ()
-    names = (model.metadata or {}).get("disease_names")
-    if model.preprocessing is None or not isinstance(names, list) or len(names) != len(codes):
-        raise RecipeError(
-            f"{run / 'model.json'} lacks the preprocessing or the disease names: "
-            "was the model saved by train?"
-        )
-    return Bundle(
-        model, build_preprocessing(model.preprocessing), dict(zip(codes, names, strict=True))
+    preprocessing, names = described(
+        run / "model.json", model.thresholds, model.preprocessing, model.metadata
     )
+    return Bundle(model, preprocessing, names)
+
+
+def described(
+    source: Path,
+    thresholds: ThresholdSet,
+    preprocessing: dict[str, Any] | None,
+    metadata: dict[str, Any] | None,
+) -> tuple[Preprocessing, dict[str, str]]:
+    """Return the preprocessing, and code -> disease name, from what was stored with a model."""
+    codes = thresholds.class_names or ()
+    names = (metadata or {}).get("disease_names")
+    if preprocessing is None or not isinstance(names, list) or len(names) != len(codes):
+        raise RecipeError(
+            f"{source} lacks the preprocessing or the disease names: was the model saved by train?"
+        )
+    return build_preprocessing(preprocessing), dict(zip(codes, names, strict=True))
 
 
 def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
     """Save the run's model again, the same but for its thresholds.
+
+    Exported files, which still have the old ones, are deleted.
 
     Raises
     ------
@@ -93,9 +116,17 @@ def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
         preprocessing=model.preprocessing,
         metadata=model.metadata,
     )
+    for path in folder.exports.values():
+        if path.is_file():
+            path.unlink()
+            print(f"{path} had the old thresholds and is deleted: run export again")
 
 
 def _load(folder: RunFolder) -> ThresholdedModel:
+    if folder.ensemble.is_file():
+        raise RecipeError(
+            f"{folder.path} is an ensemble, which has no model of its own: name one of its members"
+        )
     config = load_config(folder.config)
     try:
         n_classes = ThresholdSet.load(folder.path / "thresholds.json").n_classes

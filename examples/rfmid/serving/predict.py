@@ -16,11 +16,12 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import replacing, write_json
 from examples.rfmid.serving.bundle import Bundle
 from examples.rfmid.serving.ensemble import Ensemble, load_predictor
+from examples.rfmid.serving.exported import Exported, load_exported
 from examples.rfmid.tables import counted, number, text_table
 
-__all__ = ["Prediction", "predict"]
+__all__ = ["Prediction", "photographs", "predict"]
 
-_Predictor: TypeAlias = Bundle | Ensemble
+_Predictor: TypeAlias = Bundle | Ensemble | Exported
 
 _NOTE = "This is not a medical device. Probabilities are not calibrated."
 
@@ -42,17 +43,25 @@ class Prediction:
     decisions: dict[str, bool]
 
 
-def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> list[Prediction]:
-    """Print what the run's model sees in photographs, and write it to a file if one is named.
+def predict(
+    images: tuple[Path, ...],
+    *,
+    run: Path | None = None,
+    model: Path | None = None,
+    output: Path | None = None,
+) -> list[Prediction]:
+    """Print what a model sees in photographs, and write it to a file if one is named.
 
     Resizing, normalisation, thresholds and disease names are those saved with the model.
 
     Parameters
     ----------
-    run
-        The run folder, with the saved model, or an ensemble's.
     images
         Photographs, or folders of them.
+    run
+        The run folder, with the saved model, or an ensemble's.
+    model
+        Instead of a run: a .onnx or .pt2 file that export wrote.
     output
         A .csv or .json file with one entry for each photograph.
 
@@ -64,15 +73,16 @@ def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> 
     Raises
     ------
     RecipeError
-        If the run has no saved model, the output has another suffix, or a folder is empty; and,
-        after all others are done, if a photograph could not be read.
+        If neither a run nor a model is named, or both; if the model can't be read, the output has
+        another suffix, or a folder is empty; and, after all others are done, if a photograph could
+        not be read.
     """
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise RecipeError(f"the output must be a .csv or .json file, got {output}")
     if output is not None and not output.parent.is_dir():
         raise RecipeError(f"the folder of {output} doesn't exist")
-    paths = _expanded(images)
-    bundle = load_predictor(run)
+    paths = photographs(images)
+    bundle = _predictor(run, model)
     predictions: list[Prediction] = []
     failures: dict[Path, str] = {}
     for path in paths:
@@ -93,7 +103,15 @@ def predict(run: Path, images: tuple[Path, ...], output: Path | None = None) -> 
     return predictions
 
 
-def _expanded(images: Sequence[Path]) -> list[Path]:
+def _predictor(run: Path | None, model: Path | None) -> _Predictor:
+    if run is not None and model is None:
+        return load_predictor(run)
+    if model is not None and run is None:
+        return load_exported(model)
+    raise RecipeError("name either --run or --model")
+
+
+def photographs(images: Sequence[Path]) -> list[Path]:
     """Return the photographs themselves, those of a folder by name."""
     paths: list[Path] = []
     for path in images:

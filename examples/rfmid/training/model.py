@@ -139,7 +139,7 @@ def _imagenet(architecture: str) -> Mapping[str, Tensor]:
     if imagenet is None:
         raise RecipeError(f"{architecture} has no ImageNet weights; pass --weights none or a file")
     try:
-        state: Mapping[str, Tensor] = imagenet.get_state_dict(check_hash=True)
+        state: Mapping[str, Tensor] = imagenet.get_state_dict(check_hash=True, weights_only=True)
     except (URLError, OSError, RuntimeError) as error:
         raise RecipeError(
             f"cannot download the ImageNet weights ({error}). Without a network, fetch "

@@ -14,11 +14,14 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid tune     --run run --strategy exact     # other thresholds, in seconds
     python -m examples.rfmid evaluate --run run                      # the test split, once
     python -m examples.rfmid evaluate --run run --external other     # and on another data set
-    python -m examples.rfmid report   --run run                      # report.md and its figures
+    python -m examples.rfmid report   --run run                      # report.md, MODEL_CARD.md
     python -m examples.rfmid ablate   --folder abl --data data       # which change did what?
     python -m examples.rfmid crossval --folder cv --data data        # a network a fold; their mean
     python -m examples.rfmid ensemble --run mean --runs run-a run-b  # several networks as one
     python -m examples.rfmid predict  --run run --images eye.png     # a new photograph
+    python -m examples.rfmid explain  --run run --images eye.png     # Grad-CAM overlays
+    python -m examples.rfmid export   --run run --format onnx        # one file, compared
+    python -m examples.rfmid predict  --model run/model.onnx --images eye.png
 
 ``train`` takes the settings of a preset, and a flag for each of them (``train --help``):
 
@@ -38,9 +41,10 @@ runs.
 The run folder holds ``config.json``, ``data.json`` (classes, counts, warnings), ``metrics.jsonl``
 (a line per epoch), ``checkpoint.pt`` (for resuming), ``predictions_val.npz`` and
 ``predictions_test.npz``, the model (``model.safetensors``, ``thresholds.json``, ``model.json``),
-``evaluation.json``, ``report.md`` and ``figures/``; with ``--keep-epoch-predictions`` also
-``epochs/``, the network's outputs after each. Tuning and evaluation read the predictions alone:
-they need neither the photographs nor a GPU.
+``evaluation.json``, ``report.md``, ``MODEL_CARD.md`` and ``figures/``; after ``export``
+``model.onnx`` or ``model.pt2``, which ``tune`` deletes with the thresholds in it; with
+``--keep-epoch-predictions`` also ``epochs/``, the network's outputs after each. Tuning and
+evaluation read the predictions alone: they need neither the photographs nor a GPU.
 
 The data folder holds three splits, RFMiD's as they are downloaded, or any others of the same shape:
 a folder of images and a CSV with a column ``ID`` and one 0/1 column per disease.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlthresh.exceptions import MlthreshError as MlthreshError
     from mlthresh.exceptions import MlthreshWarning as MlthreshWarning
     from mlthresh.explain import LossExplanation as LossExplanation
+    from mlthresh.explorer.page import write_explorer as write_explorer
     from mlthresh.export import export_onnx as export_onnx
     from mlthresh.export import export_program as export_program
     from mlthresh.fold_report import FoldReport as FoldReport
@@ -135,6 +136,7 @@ _MODULE_OF = {
     "ratio_cosine_schedule": "schedules",
     "save_model": "saving",
     "verify_thresholds": "verify",
+    "write_explorer": "explorer.page",
 }
 
 __all__ = ["__version__", *sorted(_MODULE_OF)]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from mlthresh.exceptions import FileFormatError, InputError
 
-__all__ = ["Table", "read_pair", "read_table"]
+__all__ = ["Table", "array_names", "read_pair", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,26 @@ def read_table(
     return _table(path, header, rows, id_column, other_columns)
 
 
-def _read_npz(path: Path, array: str, other_columns: Sequence[str]) -> Table:
+def array_names(path: Path) -> list[str]:
+    """Return what arrays an npz file has."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    with _opened(path) as arrays:
+        return list(arrays.files)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            loaded = {name: arrays[name] for name in arrays.files}
+            yield arrays
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise FileFormatError(f"{path}: not a whole npz file of plain arrays: {error}") from error
+
+
+def _read_npz(path: Path, array: str, other_columns: Sequence[str]) -> Table:
+    with _opened(path) as arrays:
+        loaded = {name: arrays[name] for name in arrays.files}
     if array not in loaded:
         raise FileFormatError(f"{path}: no array {array!r}; there are {sorted(loaded)}")
     absent = [name for name in other_columns if name not in loaded]

@@ -1,4 +1,4 @@
-"""``mlthresh tune | apply | report | stats`` on files of labels and scores."""
+"""``mlthresh tune | apply | report | explore | stats`` on files of labels and scores."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import numpy as np
 
 from mlthresh import __version__
 from mlthresh._files import write_text_atomically
-from mlthresh._score_files import Table, read_pair, read_table
+from mlthresh._score_files import Table, array_names, read_pair, read_table
 from mlthresh._tables import text_table
 from mlthresh.class_counts import count_classes
 from mlthresh.exceptions import InputError, MlthreshError
+from mlthresh.explorer import write_explorer
 from mlthresh.metrics import multilabel_report
 from mlthresh.objectives import cost, fbeta
 from mlthresh.options import CHOICES
@@ -33,6 +34,7 @@ Files. An .npz holds y_true and y_score, and may hold class_names and ids. A .cs
 table has class names in its header and may have an id column; labels and scores are then two
 files, matched by id, or by position where one has no ids. An empty label is a missing one.
 """
+_RUN_SCORES = "predictions_val.npz"  # in the folder of a training run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,6 +134,36 @@ def _report(options: argparse.Namespace) -> None:
         _print_or_write(text.rstrip("\n") + "\n", options.output)
 
 
+def _explore(options: argparse.Namespace) -> None:
+    file, thresholds, column = options.scores, options.thresholds, options.groups
+    source = file.name
+    if file.is_dir():
+        source = f"{file.resolve().name}/{_RUN_SCORES}"
+        kept = file / "thresholds.json"
+        thresholds = kept if thresholds is None and kept.is_file() else thresholds
+        file = file / _RUN_SCORES
+        column = column or ("patients" if "patients" in array_names(file) else None)
+    labels, scores = read_pair(
+        file, options.labels, id_column=options.id, other_columns=[column] if column else []
+    )
+    given = None
+    if thresholds is not None:
+        given = _for_columns(ThresholdSet.load(thresholds), scores.class_names)
+    write_explorer(
+        options.output,
+        labels.values,
+        scores.values,
+        thresholds=given,
+        class_names=scores.class_names,
+        groups=_patients(labels, column),
+        min_recall=options.min_recall,
+        confidence=options.confidence,
+        score_scale=options.score_scale,
+        source=source,
+    )
+    print(options.output)
+
+
 def _stats(options: argparse.Namespace) -> None:
     labels = read_table(
         options.labels, "y_true", id_column=options.id, other_columns=options.ignore
@@ -229,6 +261,16 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
     report.set_defaults(run=_report)
 
+    explore = commands.add_parser("explore", help="move thresholds on a page, and see figures")
+    _add_pair(explore, scores=f"... or a run folder with {_RUN_SCORES} and thresholds.json")
+    explore.add_argument("--thresholds", type=Path, help="saved thresholds, to start from")
+    explore.add_argument("--groups", metavar="COLUMN", help="patients: the units of certificates")
+    explore.add_argument("--min-recall", type=float, default=0.8, metavar="RATE")
+    explore.add_argument("--confidence", type=float, default=0.95)
+    explore.add_argument("--score-scale", choices=CHOICES["score_scale"])
+    explore.add_argument("-o", "--output", type=Path, default=Path("explorer.html"))
+    explore.set_defaults(run=_explore)
+
     stats = commands.add_parser("stats", help="count classes in labels")
     stats.add_argument("labels", type=Path)
     stats.add_argument("--id", metavar="COLUMN")
@@ -238,8 +280,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_pair(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("scores", type=Path, help=".npz with labels too, or a table of scores")
+def _add_pair(parser: argparse.ArgumentParser, *, scores: str = "") -> None:
+    known = ".npz with labels too, or a table of scores"
+    parser.add_argument("scores", type=Path, help=f"{known}{scores.replace('...', ',', 1)}")
     parser.add_argument("--labels", type=Path, help="a table of labels")
     parser.add_argument("--id", metavar="COLUMN", help="by default one named id, if any")
 

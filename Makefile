@@ -34,6 +34,7 @@ lint: $(VENV)/.stamp  ## check style, types and the direction of imports
 docs: $(VENV)/.stamp  ## build the documentation into docs/_build
 	$(BIN)/python -m pip install --quiet --group docs
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
+	$(BIN)/python docs/check_site.py docs/_build/html
 	@echo docs/_build/html/index.html
 
 bench: $(VENV)/.stamp  ## measure speed against peers, in one run
@@ -46,4 +47,4 @@ dist: $(VENV)/.stamp  ## build wheel and sdist into dist/ and check them
 	$(BIN)/twine check --strict dist/*
 
 clean:  ## remove what the targets made, .venv included
-	rm -rf $(VENV) dist docs/_build docs/reference/generated $(RUN)
+	rm -rf $(VENV) dist docs/_build docs/auto_gallery docs/reference/generated $(RUN)

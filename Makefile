@@ -33,6 +33,7 @@ lint: $(VENV)/.stamp  ## check style, types and the direction of imports
 
 docs: $(VENV)/.stamp  ## build the documentation into docs/_build
 	$(BIN)/python -m pip install --quiet --group docs
+	rm -rf docs/_build docs/reference/generated
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --quiet docs docs/_build/html
 	$(BIN)/python docs/check_site.py docs/_build/html
 	@echo docs/_build/html/index.html

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.grades import Grades
 
 __all__ = [
     "Predictions",
@@ -161,6 +162,8 @@ class Predictions:
         What the network returned, where it was one network.
     subgroups : mapping of str to tuple of str
         Age, sex, camera, ... of each image, as the label file has it; "" where it is missing.
+    grades : Grades or None
+        Severity, where the run has learnt it.
     """
 
     ids: tuple[str, ...]
@@ -170,6 +173,7 @@ class Predictions:
     patients: tuple[str, ...] | None = None
     y_logit: npt.NDArray[np.float32] | None = None
     subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grades: Grades | None = None
 
     @property
     def y_sigmoid(self) -> npt.NDArray[np.floating[Any]]:
@@ -191,6 +195,7 @@ class Predictions:
             subgroups={
                 name: tuple(values[i] for i in index) for name, values in self.subgroups.items()
             },
+            grades=self.grades and self.grades.rows(index),
         )
 
     def save(self, path: Path) -> None:
@@ -207,6 +212,8 @@ class Predictions:
             arrays["patients"] = np.array(self.patients, dtype=np.str_)
         for name, values in self.subgroups.items():
             arrays[_SUBGROUP + name] = np.array(values, dtype=np.str_)
+        if self.grades is not None:
+            arrays |= self.grades.to_arrays()
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
 
@@ -228,6 +235,7 @@ class Predictions:
                     for name, values in loaded.items()
                     if name.startswith(_SUBGROUP)
                 },
+                grades=Grades.from_arrays(loaded, len(loaded["ids"])),
             )
         except FileNotFoundError as error:
             raise RecipeError(f"{path} doesn't exist: has the training ended?") from error

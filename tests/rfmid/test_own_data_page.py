@@ -105,6 +105,7 @@ def test_every_command_of_the_page_runs_in_order(
     report = (problem / "runs" / "small" / "report.md").read_text("utf-8")
     assert "On other data: `other`" in report
     assert "edema" in report
+    assert "Retinal" not in report.splitlines()[0]
     data = json.loads((problem / "runs" / "both" / "data.json").read_text())
     assert data["splits"]["train"]["missing_labels"] == 12 * 2
     listed = (problem / "data_listed" / "Training_Labels.csv").read_text().splitlines()[0]

@@ -7,6 +7,7 @@ means isn't recorded there, so its labels are missing, not negative.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -107,7 +108,19 @@ def join_columns(table: LabelTable, label_map: LabelMap) -> LabelTable:
         # The largest label, but 0 beside a missing one proves nothing.
         labels[:, c] = np.where((parts == 1).any(axis=1), 1, parts.max(axis=1))
     unused = [name for name in table.class_names if name not in label_map.columns]
-    return replace(table, labels=labels, class_names=names, left_out=(*table.left_out, *unused))
+    counts = Counter(label_map.columns.values())
+    grades = {
+        label_map.columns[column]: values
+        for column, values in table.grades.items()
+        if column in label_map.columns and counts[label_map.columns[column]] == 1
+    }
+    return replace(
+        table,
+        labels=labels,
+        class_names=names,
+        left_out=(*table.left_out, *unused),
+        grades=grades,
+    )
 
 
 def labels_for_classes(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
 
+from examples.rfmid.data.grades import grade_columns, read_grades
 from examples.rfmid.data.layout import IMAGE_SUFFIXES
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
@@ -18,7 +18,6 @@ __all__ = [
     "LabelTable",
     "Rows",
     "column_position",
-    "grade_columns",
     "read_labels",
     "read_rows",
     "table_of",
@@ -27,7 +26,6 @@ __all__ = [
 Rows = list[tuple[int, list[str]]]  # line number, cells
 
 _VALUES = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}
-_GRADE = "_grade"
 _MISSING = {"", "nan", "na"}
 
 
@@ -50,6 +48,8 @@ class LabelTable:
         Columns that hold something other than a class.
     subgroups : dict of str to tuple of str
         The cells of each column in ``config.subgroup_columns``.
+    grades : dict of str to ndarray of shape (n_images,)
+        By class, with ``config.grades``: 0, 1, 2, ..., or NaN where the cell is empty.
     """
 
     path: Path
@@ -59,6 +59,7 @@ class LabelTable:
     patients: tuple[str, ...] | None
     left_out: tuple[str, ...]
     subgroups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    grades: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = None) -> LabelTable:
@@ -123,6 +124,7 @@ def table_of(
             for name in config.subgroup_columns
             if (at := column_position(header, name)) is not None
         },
+        grades=_grades(path, header, rows, labels, class_names) if config.grades else {},
     )
 
 
@@ -151,16 +153,19 @@ def read_rows(path: Path) -> tuple[list[str], Rows]:
     return header, rows
 
 
-def grade_columns(header: Iterable[str], class_names: Collection[str]) -> dict[str, str]:
-    """Return column -> class for the columns that grade a class, as ``DR_grade`` does ``DR``.
-
-    Examples
-    --------
-    >>> grade_columns(["ID", "DR", "DR_grade", "image_grade"], ["DR"])
-    {'DR_grade': 'DR'}
-    """
-    codes = {f"{name}{_GRADE}".lower(): name for name in class_names}
-    return {name: codes[name.lower()] for name in header if name.lower() in codes}
+def _grades(
+    path: Path,
+    header: list[str],
+    rows: Rows,
+    labels: npt.NDArray[np.float32],
+    class_names: list[str],
+) -> dict[str, npt.NDArray[np.float32]]:
+    grades = {}
+    for column, name in grade_columns(header, class_names).items():
+        at, places = header.index(column), [f"{path}, line {line}, {column}" for line, _ in rows]
+        of_class = labels[:, class_names.index(name)]
+        grades[name] = read_grades([row[at] for _, row in rows], of_class, places, _MISSING)
+    return grades
 
 
 def _check_same_classes(columns: set[str], like: LabelTable, path: Path) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from examples.rfmid.data.grades import grade_columns
 from examples.rfmid.data.labels import (
     LabelTable,
     Rows,
     column_position,
-    grade_columns,
     read_rows,
     table_of,
 )

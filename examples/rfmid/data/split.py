@@ -30,6 +30,8 @@ class Split:
     patients : tuple of str or None
     subgroups : mapping of str to tuple of str
         Age, sex, camera, ... of each image, as the label file has it.
+    grades : mapping of str to float32 array of shape (n_images,)
+        By graded class: 0 (absent), 1, 2, ..., or NaN (unknown).
     """
 
     ids: tuple[str, ...]
@@ -37,6 +39,7 @@ class Split:
     labels: npt.NDArray[np.float32]
     patients: tuple[str, ...] | None
     subgroups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    grades: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -51,6 +54,7 @@ class Split:
             subgroups={
                 name: tuple(values[i] for i in index) for name, values in self.subgroups.items()
             },
+            grades={name: values[index] for name, values in self.grades.items()},
         )
 
 
@@ -69,6 +73,12 @@ def join_splits(parts: Sequence[Split]) -> Split:
         subgroups={
             name: tuple(v for part in parts for v in part.subgroups.get(name, ("",) * len(part)))
             for name in sorted({name for part in parts for name in part.subgroups})
+        },
+        grades={
+            name: np.concatenate(
+                [p.grades.get(name, np.full(len(p), np.nan, np.float32)) for p in parts]
+            )
+            for name in dict.fromkeys(name for part in parts for name in part.grades)
         },
     )
 
@@ -105,7 +115,9 @@ def match_images(
                 "--allow-unlabelled skips such images"
             )
         paths = tuple(images[image] for image in table.ids)
-        splits[name] = Split(table.ids, paths, table.labels, table.patients, table.subgroups)
+        splits[name] = Split(
+            table.ids, paths, table.labels, table.patients, table.subgroups, table.grades
+        )
         skipped[name] = len(unlabelled)
     return splits, skipped
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from examples.rfmid.data.folds import with_fold
 from examples.rfmid.data.glossary import disease_names
+from examples.rfmid.data.grades import grade_levels
 from examples.rfmid.data.images import repeated_images
 from examples.rfmid.data.label_map import join_columns, read_label_map
 from examples.rfmid.data.labels import LabelTable, read_labels
@@ -37,6 +39,8 @@ class FundusData:
         How the classes are spread over all folds, where there are any.
     class_names : tuple of str
         Codes, the columns of the labels.
+    grade_levels : dict of str to int
+        Graded class -> number of its grades, 0 among them; empty unless asked for.
     summary : dict
         For ``data.json``: classes with names and counts, images per split, what was left out,
         warnings, and a digest of all ids and labels.
@@ -49,12 +53,20 @@ class FundusData:
     summary: dict[str, Any]
     certify: Split | None = None
     folds: FoldReport | None = None
+    grade_levels: dict[str, int] = field(default_factory=dict)
 
     @property
     def splits(self) -> dict[str, Split]:
         """The splits by name, in the order of their use."""
         splits = {"train": self.train, "val": self.val, "certify": self.certify, "test": self.test}
         return {name: split for name, split in splits.items() if split is not None}
+
+    def grades(self, split: str) -> npt.NDArray[np.float32]:
+        """Return the grades of a split, (n_images, n_graded); NaN where unknown."""
+        of = self.splits[split]
+        unknown = np.full(len(of), np.nan, np.float32)
+        columns = [of.grades.get(name, unknown) for name in self.grade_levels]
+        return np.stack(columns, axis=1) if columns else np.empty((len(of), 0), np.float32)
 
 
 def load_data(config: DataConfig) -> FundusData:
@@ -101,6 +113,14 @@ def load_data(config: DataConfig) -> FundusData:
         splits, reduced, folds = with_fold(
             splits, reduced, config, n_own=n_own, class_names=kept.class_names
         )
+    levels = grade_levels(
+        reduced["train"].grades, (split.grades for split in reduced.values()), kept.class_names
+    )
+    if config.grades and not levels:
+        raise RecipeError(
+            f"{layouts['train'].labels} grades no class that is kept: it needs a column such as "
+            f"{kept.class_names[0]}_grade with at least two grades"
+        )
     counts = {name: (split.labels == 1).sum(axis=0).astype(int) for name, split in reduced.items()}
     if not counts["val"].any():
         raise RecipeError("no validation image shows any disease: nothing could be tuned")
@@ -128,11 +148,18 @@ def load_data(config: DataConfig) -> FundusData:
             name: _describe(layouts[name], splits[name], split, skipped[name])
             for name, split in reduced.items()
         },
+        "grade_levels": levels,
         "extra_data": extra,
         "warnings": warnings,
         "digest": _digest(reduced, kept.class_names),
     }
-    return FundusData(**reduced, class_names=kept.class_names, summary=summary, folds=folds)
+    return FundusData(
+        **reduced,
+        class_names=kept.class_names,
+        summary=summary,
+        folds=folds,
+        grade_levels=levels,
+    )
 
 
 def _read_tables(layouts: Mapping[str, SplitLayout], config: DataConfig) -> dict[str, LabelTable]:
@@ -208,4 +235,7 @@ def _digest(splits: Mapping[str, Split], class_names: tuple[str, ...]) -> str:
     for split in splits.values():
         digest.update(repr(split.ids).encode())
         digest.update(np.nan_to_num(split.labels, nan=2.0).astype(np.uint8).tobytes())
+        for name, grades in split.grades.items():
+            digest.update(name.encode())
+            digest.update(np.nan_to_num(grades, nan=255.0).astype(np.uint8).tobytes())
     return digest.hexdigest()

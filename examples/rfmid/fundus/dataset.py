@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from mlthresh.exceptions import InputError
 
+from .grading import CUTS, grades_of
 from .label_sets import CODES, LabelSet, deal_label_sets
 from .render import draw_fundus
 
@@ -48,6 +49,7 @@ def generate_dataset(
     n_test: int = 640,
     size: int = 224,
     seed: int = 0,
+    grades: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Path:
@@ -71,6 +73,9 @@ def generate_dataset(
         Width and height in pixels.
     seed : int
         Eye and camera of photograph k depend on (seed, split, k) alone.
+    grades : bool
+        Add the columns ``DR_grade``, ``DN_grade`` and ``MH_grade``: how much of the disease is
+        drawn, from 0 (absent) to 4, 3 and 3. The photographs are the same.
     workers : int, optional
         Processes; by default one a core.
     progress : bool
@@ -99,13 +104,15 @@ def generate_dataset(
     root = Path(root)
     manifest = {"generator": __package__, "revision": _REVISION, "size": size, "seed": seed}
     manifest |= {"n_images": counts}
+    if grades:
+        manifest["grades"] = True
     if _holds(root, manifest):
         return root
     with _whole_or_nothing(root) as partial:
         pictures = [
             picture
             for index, split in enumerate(_SPLITS)
-            for picture in _plan_split(partial, split, counts[split], size, (seed, index))
+            for picture in _plan_split(partial, split, counts[split], size, (seed, index), grades)
         ]
         _draw_all(pictures, workers or os.cpu_count() or 1, progress=progress)
         (partial / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
@@ -155,7 +162,12 @@ def _whole_or_nothing(root: Path) -> Iterator[Path]:
 
 
 def _plan_split(
-    folder: Path, split: str, n: int, size: int, key: tuple[int, int]
+    folder: Path,
+    split: str,
+    n: int,
+    size: int,
+    key: tuple[int, int],
+    grades: bool,  # noqa: FBT001
 ) -> list[_Picture]:
     """Deal the labels, write the label file and list the pictures to draw."""
     seed, index = key
@@ -164,18 +176,22 @@ def _plan_split(
     (folder / split).mkdir()
     with (folder / f"{split}_Labels.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
-        rows.writerow(["ID", "Disease_Risk", *CODES])
+        graded = [f"{code}_grade" for code in CUTS] if grades else []
+        rows.writerow(["ID", "Disease_Risk", *CODES, *graded])
         for k, labels in enumerate(label_sets, start=1):
-            rows.writerow([k, int(bool(labels)), *(int(code in labels) for code in CODES)])
+            known = [int(bool(labels)), *(int(code in labels) for code in CODES)]
+            if grades:
+                known += grades_of(labels, np.random.default_rng(_seed_of(key, k)))
+            rows.writerow([k, *known])
     return [
-        _Picture(
-            folder / split / f"{k}.jpg",
-            labels,
-            size,
-            np.random.SeedSequence(seed, spawn_key=(index, 1, k)),
-        )
+        _Picture(folder / split / f"{k}.jpg", labels, size, _seed_of(key, k))
         for k, labels in enumerate(label_sets, start=1)
     ]
+
+
+def _seed_of(key: tuple[int, int], k: int) -> np.random.SeedSequence:
+    seed, index = key
+    return np.random.SeedSequence(seed, spawn_key=(index, 1, k))
 
 
 def _draw_all(pictures: list[_Picture], workers: int, *, progress: bool) -> None:

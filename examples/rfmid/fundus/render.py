@@ -13,11 +13,11 @@ from .anatomy import paint_disc, paint_pigment, paint_vessels
 from .camera import photograph
 from .canvas import Canvas
 from .label_sets import CODES
-from .retina import plan_retina
+from .retina import Retina, plan_retina
 from .signs import SIGNS
 from .vessels import grow_tree
 
-__all__ = ["draw_fundus"]
+__all__ = ["draw_fundus", "fundus_severity"]
 
 
 def draw_fundus(
@@ -47,16 +47,9 @@ def draw_fundus(
     InputError
         If a label is unknown or the size too small.
     """
-    shown = set(labels)
-    if unknown := shown - set(CODES):
-        raise InputError(f"unknown disease codes {sorted(unknown)}; known: {', '.join(CODES)}")
     if size < 32:
         raise InputError(f"size must be at least 32 pixels, got {size}")
-    eye_rng, vein_rng, artery_rng, pigment_rng, camera_rng, *sign_rngs = rng.spawn(5 + len(CODES))
-    retina = plan_retina(eye_rng)
-    for code, sign_rng in zip(CODES, sign_rngs, strict=True):
-        if code in shown:
-            SIGNS[code](retina, sign_rng)
+    retina, (vein_rng, artery_rng, pigment_rng, camera_rng) = _plan_eye(labels, rng)
     veins = grow_tree(
         retina, retina.vein_width, retina.vein_swelling, retina.vein_tortuosity, 0.0, vein_rng
     )
@@ -72,3 +65,24 @@ def draw_fundus(
     for paint in retina.superficial:
         paint(canvas)
     return photograph(canvas, camera_rng)
+
+
+def fundus_severity(labels: Iterable[str], *, rng: np.random.Generator) -> dict[str, float]:
+    """Return how much of each graded disease `draw_fundus` draws from the same generator state."""
+    retina, _ = _plan_eye(labels, rng)
+    return retina.severity
+
+
+def _plan_eye(
+    labels: Iterable[str], rng: np.random.Generator
+) -> tuple[Retina, list[np.random.Generator]]:
+    """Plan an eye and its diseases; return the streams for what is left to draw, too."""
+    shown = set(labels)
+    if unknown := shown - set(CODES):
+        raise InputError(f"unknown disease codes {sorted(unknown)}; known: {', '.join(CODES)}")
+    eye_rng, *streams = rng.spawn(5 + len(CODES))
+    retina = plan_retina(eye_rng)
+    for code, sign_rng in zip(CODES, streams[4:], strict=True):
+        if code in shown:
+            SIGNS[code](retina, sign_rng)
+    return retina, streams[:4]

@@ -117,6 +117,8 @@ class Retina:
     haze: float
     haze_colour: Colour = (0.66, 0.60, 0.48)
     defocus: float  # standard deviation of the blur, in retinal units
+    # How much of a graded disease is drawn, by code: lesions, or the strength of the blur
+    severity: dict[str, float] = field(default_factory=dict)
     # What the diseases paint under and over the retinal vessels
     deep: list[Paint] = field(default_factory=list)
     superficial: list[Paint] = field(default_factory=list)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from examples.rfmid.data.glossary import ODIR, RFMID
 from examples.rfmid.reporting.drawing import Drawn
 from examples.rfmid.reporting.external import external_sections
+from examples.rfmid.reporting.grades import grade_section
 from examples.rfmid.reporting.limits import limits
 from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.reporting.sections import (
@@ -46,6 +48,7 @@ def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
         [certified_title(record), *certified(record)],
         ["## By age, sex, camera, ...", *subgroups(record)],
         _calibration(record, figures),
+        grade_section(record),
         external_sections(record),
         ["## Limits", "\n".join(f"- {point}" for point in limits(record))],
         _left_out(figures),
@@ -56,7 +59,9 @@ def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
 def _title(record: RunRecord) -> list[str]:
     images = {True: _DRAWINGS, False: "", None: _UNKNOWN_IMAGES}[record.drawn]
     run = record.run.resolve().name
-    return [f"# Retinal diseases in fundus photographs: run `{run}`", NOT_A_DEVICE, images]
+    retinal = any(set(record.codes) <= set(glossary) for glossary in (RFMID, ODIR))
+    subject = "Retinal diseases in fundus photographs" if retinal else "Labels of images"
+    return [f"# {subject}: run `{run}`", NOT_A_DEVICE, images]
 
 
 def _result(record: RunRecord) -> list[str]:

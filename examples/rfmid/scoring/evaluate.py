@@ -12,6 +12,7 @@ image and no network is needed. The figures go to ``evaluation.json``:
 - ``recall_floor``: the classes that met the floor on validation, and those that then fell under it.
 - ``certified``: the recall of each class that images which chose nothing certify, or why none does.
 - ``calibration``: probabilities and raw scores beside how often each disease is there.
+- ``grades``: how well severity is graded, where the run has learnt to.
 - ``inputs``: digests of the files that these figures come from.
 
 Where the label file names patients, intervals take them, not images, for the independent units.
@@ -33,6 +34,7 @@ from examples.rfmid.scoring.calibration import calibration, calibration_summary
 from examples.rfmid.scoring.certified import certified_recall, certified_summary
 from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference
 from examples.rfmid.scoring.external import evaluate_external
+from examples.rfmid.scoring.grading import grade_agreement, grade_summary
 from examples.rfmid.scoring.subgroups import by_subgroup
 from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
@@ -143,6 +145,7 @@ def evaluate(
         "recall_floor": recall_floor(in_use, val, test),
         "certified": certified_recall(folder, in_use),
         "calibration": calibration(test),
+        "grades": grade_agreement(val, test, n_resamples),
         "inputs": input_digests(folder),
     }
     write_json(run / EVALUATION, result)
@@ -267,6 +270,7 @@ def _summary(result: dict[str, Any]) -> str:
             ),
             certified_summary(result["certified"]),
             calibration_summary(result["calibration"]),
+            *grade_summary(result["grades"]),
         ]
     )
 

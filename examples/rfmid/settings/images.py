@@ -59,6 +59,8 @@ class DataConfig:
     """Deal training and validation images together into so many folds; 0: leave them."""
     fold: int = 0
     """The fold that validates, from 0; the others train."""
+    grades: bool = False
+    """Learn the severity too, where columns such as DR_grade tell it: 0 (absent), 1, 2, ..."""
     glossary: str = "auto"
     """Disease names: rfmid, odir, none, a JSON or CSV file, or auto (see glossary.py)."""
 

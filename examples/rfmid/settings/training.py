@@ -68,11 +68,13 @@ class LossConfig:
     """Weight each class's positives by negatives / positives."""
     max_pos_weight: float | None = 10.0
     """Largest such weight; None: unlimited."""
+    grade_weight: float = 1.0
+    """Weight of the grades' loss beside that of presence, where grades are learnt."""
     link: bool = True
     """Turn outputs into probabilities by the loss's inverse link; no-link: the sigmoid alone."""
 
     def __post_init__(self) -> None:
-        require_range(self, 0, math.inf, "gamma")
+        require_range(self, 0, math.inf, "gamma", "grade_weight")
         if self.alpha is not None:
             require(0 < self.alpha < 1, f"alpha must be between 0 and 1, got {self.alpha}")
         if self.max_pos_weight is not None:

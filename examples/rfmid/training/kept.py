@@ -33,7 +33,7 @@ def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Te
     with writing(path.parent):
         path.parent.mkdir(exist_ok=True)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        arrays = {name: logits.numpy() for name, logits in outputs.items()}
+        arrays = {name: found[:, : session.n_classes].numpy() for name, found in outputs.items()}
         np.savez(file, allow_pickle=False, **arrays)
 
 

@@ -21,6 +21,7 @@ from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.settings import Config
 from examples.rfmid.training.device import memory_format
 from examples.rfmid.training.frozen import FeatureSet, ViewSet, compute_features
+from examples.rfmid.training.grading import add_grades, grade_loss
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.model import Network, build_network
 from examples.rfmid.training.world import World
@@ -42,7 +43,9 @@ class Session:
     Attributes
     ----------
     whole : nn.Module
-        From images to logits: what is saved.
+        From images to logits: what is saved, but for the grades.
+    head : str
+        The name of its head.
     model, network : nn.Module
         The part of it that learns: all, or the head. `network` does so on all ranks at once.
     complete : bool
@@ -54,6 +57,7 @@ class Session:
     world: World
     preprocessing: Preprocessing
     whole: nn.Module
+    head: str
     model: nn.Module
     network: nn.Module
     criterion: FocalLossWithPosWeight
@@ -71,16 +75,35 @@ class Session:
         """Where this process computes."""
         return self.world.device
 
-    def inputs(self, batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the images, labels and sample weights of a training batch, on the device.
+    @property
+    def n_classes(self) -> int:
+        """How many of the outputs are for presence; the rest are for grades."""
+        return len(self.data.class_names)
 
-        Complete labels are boolean and absent weights None: the loss checks the values of others,
-        and while it does, a GPU waits.
+    def inputs(self, batch: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the images, targets and sample weights of a training batch, on the device.
+
+        The targets are the labels, and behind them the grades, if any are learnt.
         """
         images, targets = self.loading.inputs(batch)
-        labels = targets[:, :-1]
         weight = targets[:, -1] if self.config.training.importance_weights else None
-        return images, labels > 0 if self.complete else labels, weight
+        return images, targets[:, :-1], weight
+
+    def loss(self, outputs: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
+        """Return this rank's part of a batch's loss.
+
+        Complete labels are handed on as booleans and absent weights as None: the loss checks the
+        values of others, and while it does, a GPU waits.
+        """
+        n, levels = self.n_classes, tuple(self.data.grade_levels.values())
+        labels, grades = targets[:, :n], targets[:, n:]
+        if self.complete:
+            labels = labels > 0
+        loss: Tensor = self.criterion(outputs[:, :n], labels, weight) * self.world.share(labels)
+        if levels:
+            factor = self.config.loss.grade_weight * self.world.share(grades)
+            loss = loss + factor * grade_loss(outputs[:, n:], grades, levels, weight)
+        return loss
 
 
 def build_session(
@@ -115,6 +138,13 @@ def build_session(
             config.model.weights if pretrained or frozen else "none",
             seed=key(config.training.seed),
         )
+    if data.grade_levels:
+        add_grades(
+            built,
+            tuple(data.grade_levels.values()),
+            image_size=config.image.image_size,
+            seed=key(config.training.seed, -3),
+        )
     model = built.model.to(device).to(memory_format=memory_format(config, device))
     learner = model
     sampler = EpochSampler(
@@ -125,7 +155,7 @@ def build_session(
         n_ranks=world.size,
     )
     weights = sampler.importance_weights if config.training.importance_weights else None
-    targets = _targets(data.train.labels, weights)
+    targets = _targets(np.hstack([data.train.labels, data.grades("train")]), weights)
     # A last batch of one image has no variance for batch normalisation.
     drop_last = len(sampler) * world.size % config.training.batch_size == 1
     loading = Loading(config, world, preprocessing)
@@ -157,6 +187,7 @@ def build_session(
         world=world,
         preprocessing=preprocessing,
         whole=model,
+        head=built.head,
         model=learner,
         network=world.parallel(learner),
         criterion=criterion.to(device),
@@ -177,7 +208,7 @@ def build_session(
 def _targets(
     labels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None
 ) -> npt.NDArray[np.float32]:
-    """Return the labels, and each image's weight in the loss as the last column."""
+    """Return labels and grades, and each image's weight in the loss as the last column."""
     weight = np.ones(len(labels), np.float32) if weights is None else weights
     return np.column_stack([labels, weight])
 

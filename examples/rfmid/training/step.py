@@ -25,12 +25,12 @@ def training_step(session: Session, batch: Any) -> tuple[Tensor, int]:
     return learn(session, *inputs), len(inputs[0])
 
 
-def learn(session: Session, images: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
+def learn(session: Session, images: Tensor, targets: Tensor, weight: Tensor | None) -> Tensor:
     """Forward, backward, clip, step; return the mean loss."""
     clip_norm = session.config.optimizer.clip_norm
     with autocast(session.config, session.device):
-        logits = session.network(images)
-    loss: Tensor = session.criterion(logits, labels, weight) * session.world.share(labels)
+        outputs = session.network(images)
+    loss = session.loss(outputs, targets, weight)
     session.optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     if clip_norm is not None:
@@ -41,7 +41,10 @@ def learn(session: Session, images: Tensor, labels: Tensor, weight: Tensor | Non
 
 @torch.inference_mode()
 def predict_logits(session: Session, split: str, description: str) -> Tensor:
-    """Return the logits of every image of a split in its order, float32 on the CPU."""
+    """Return the outputs for every image of a split in its order, float32 on the CPU.
+
+    Those for grades, where there are any, stand behind those for presence.
+    """
     session.model.eval()
     batches = []
     for images in progress(session, session.eval_loaders[split], description):

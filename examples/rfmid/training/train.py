@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from examples.rfmid.data.dataset import key
 from examples.rfmid.data.splits import FundusData, load_data
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.grades import Grades
 from examples.rfmid.runfolder import (
     Predictions,
     RunFolder,
@@ -31,6 +32,7 @@ from examples.rfmid.settings import Config
 from examples.rfmid.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from examples.rfmid.training.console import report_data, report_epoch
 from examples.rfmid.training.device import torch_settings
+from examples.rfmid.training.grading import grade_loss, grade_probabilities, without_grades
 from examples.rfmid.training.kept import keep_outputs
 from examples.rfmid.training.resume import check_claim, claim_folder, claimed, has_whole_model
 from examples.rfmid.training.session import Session, build_session
@@ -119,7 +121,9 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
             print(f"stopped by --max-minutes {limit:g}; --resume goes on")
             break
 
-    if world.agree(world.is_main and has_whole_model(folder, session.whole)):
+    with without_grades(session.whole, session.head) as network:
+        has_ended = world.agree(world.is_main and has_whole_model(folder, network))
+    if has_ended:
         print(f"the run in {folder.path} had ended already")
         return
     session.model.load_state_dict(best_model)
@@ -143,8 +147,8 @@ def _run_epoch(session: Session, folder: RunFolder, epoch: int) -> dict[str, Any
     if session.config.training.keep_epoch_predictions:
         keep_outputs(session, folder, epoch, logits)
     labels = torch.from_numpy(session.data.val.labels)
-    criterion = session.criterion
-    val_loss = float(criterion(logits.to(session.device), labels.to(session.device)))
+    of_presence = logits[:, : session.n_classes].to(session.device)
+    val_loss = float(session.criterion(of_presence, labels.to(session.device)))
     if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
         raise RecipeError(
             f"the loss of epoch {epoch + 1} is not finite (training {train_loss}, validation "
@@ -156,11 +160,22 @@ def _run_epoch(session: Session, folder: RunFolder, epoch: int) -> dict[str, Any
             "train_loss": train_loss,
             "val_loss": val_loss,
             **validation_metrics(session.config.thresholds, _predictions(session, "val", logits)),
+            **_grade_metrics(session, logits),
             "lr": rates,
             "seconds": time.monotonic() - started,
             "images_per_second": len(session.sampler) * session.world.size / train_seconds,
         }
     )
+
+
+def _grade_metrics(session: Session, outputs: Tensor) -> dict[str, float]:
+    """Return the validation loss of the grades, where they are learnt."""
+    levels = tuple(session.data.grade_levels.values())
+    if not levels:
+        return {}
+    grades = torch.from_numpy(session.data.grades("val"))
+    loss = grade_loss(outputs[:, session.n_classes :], grades, levels)
+    return {"val_grade_loss": float(loss)}
 
 
 def _train_epoch(session: Session, epoch: int) -> float:
@@ -179,10 +194,11 @@ def _train_epoch(session: Session, epoch: int) -> float:
     return float(session.world.sum(total / n_images)) / session.world.size
 
 
-def _predictions(session: Session, split: str, logits: Tensor) -> Predictions:
+def _predictions(session: Session, split: str, outputs: Tensor) -> Predictions:
     of = session.data.splits[split]
     # float64: in float32 a confident focal loss's probabilities all round to 1.
     link = torch.sigmoid if session.posterior is None else session.posterior
+    logits = outputs[:, : session.n_classes]
     return Predictions(
         ids=of.ids,
         class_names=session.data.class_names,
@@ -191,7 +207,17 @@ def _predictions(session: Session, split: str, logits: Tensor) -> Predictions:
         patients=of.patients,
         subgroups=of.subgroups,
         y_logit=logits.numpy(),
+        grades=_grades(session, split, outputs),
     )
+
+
+def _grades(session: Session, split: str, outputs: Tensor) -> Grades | None:
+    levels = session.data.grade_levels
+    if not levels:
+        return None
+    sizes = tuple(levels.values())
+    prob = grade_probabilities(outputs[:, session.n_classes :].double(), sizes)
+    return Grades(tuple(levels), sizes, session.data.grades(split), prob.numpy())
 
 
 def _weights_of(model: nn.Module) -> dict[str, Tensor]:
@@ -250,10 +276,10 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
     for name, predicted in predictions.items():
         predicted.save(folder.predictions(name))
     thresholds = choose_thresholds(config.thresholds, predictions["val"])
-    with writing(folder.weights):
+    with writing(folder.weights), without_grades(session.whole, session.head) as network:
         save_model(
             folder.path,
-            session.whole.cpu(),
+            network.cpu(),
             thresholds,
             posterior=session.posterior,
             preprocessing=session.preprocessing.to_dict(),

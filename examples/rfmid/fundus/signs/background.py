@@ -15,6 +15,7 @@ def media_haze(retina: Retina, rng: np.random.Generator) -> None:
     severity = rng.beta(1.4, 1.6)
     retina.haze = max(retina.haze, 0.14 + 0.44 * severity * rng.uniform(0.7, 1.1))
     retina.defocus = max(retina.defocus, 0.012 + 0.045 * severity * rng.uniform(0.4, 1.2))
+    retina.severity["MH"] = retina.defocus
     yellow = rng.uniform(0, 1)
     retina.haze_colour = (0.62 + 0.06 * yellow, 0.57 + 0.01 * yellow, 0.54 - 0.20 * yellow)
 

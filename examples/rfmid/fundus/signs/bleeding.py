@@ -17,6 +17,7 @@ def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
     """DR: microaneurysms and blot haemorrhages, hard exudates, cotton-wool spots."""
     severity = rng.beta(1.3, 1.2)
     n_dots, n_blots = rng.poisson(8 + 40 * severity), rng.poisson(4 + 22 * severity)
+    retina.severity["DR"] = float(n_dots + n_blots)
     n_clusters, n_wool = rng.poisson(1 + 4 * severity), rng.poisson(2.2 * severity)
 
     def paint(canvas: Canvas) -> None:

@@ -20,6 +20,7 @@ __all__ = [
 def drusen(retina: Retina, rng: np.random.Generator) -> None:
     """DN: many small soft yellow spots around the macula."""
     n = int(rng.integers(18, 100))
+    retina.severity["DN"] = float(n)
     spread = rng.uniform(0.22, 0.5)
     radii = 0.032 * rng.uniform(0.8, 1.25) * rng.lognormal(0, 0.3, n)
     strength = rng.uniform(0.45, 0.9)

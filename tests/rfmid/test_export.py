@@ -253,13 +253,14 @@ def test_archives_that_could_run_code_are_refused(
         load_exported(path)
 
 
-def test_pickled_sample_inputs_are_not_unpickled(shipped: RunFolder, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["sample_inputs", "weights", "constants"])
+def test_pickled_parts_are_not_unpickled(shipped: RunFolder, tmp_path: Path, part: str) -> None:
     touched, path = tmp_path / "touched", tmp_path / "model.pt2"
     content = io.BytesIO()
     torch.save(Trap(touched), content)
-    name = "data/sample_inputs/model.pt"
+    name = f"data/{part}/model.pt"
     path.write_bytes(changed(shipped.exports["program"], name, lambda _: content.getvalue()))
-    with pytest.raises(RecipeError, match="sample inputs are more than tensors"):
+    with pytest.raises(RecipeError, match=f"{name} holds more than tensors"):
         load_exported(path)
     assert not touched.exists()
     pickle.loads(pickle.dumps(Trap(touched)))  # noqa: S301  # our own: the trap works

@@ -256,7 +256,7 @@ def test_subgroups_get_a_table_each(tmp_path: Path) -> None:
     assert len(ages) == 4
     assert ages[0].startswith("| 1: 20 to")
     assert " to 79 |" in ages[3]
-    assert "figures by Sex, Age." in card
+    assert "The test figures are broken down by Sex, Age." in card
     assert "Fairness between groups of patients was not measured" not in card
 
 

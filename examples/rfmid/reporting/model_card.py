@@ -108,8 +108,8 @@ def _factors(record: RunRecord) -> list[str]:
         (
             "Relevant: the patient's age, sex and origin; other eye disease and earlier "
             "treatment; camera, field of view, dilation and image quality; who labelled, and by "
-            f"which rules. Measured here: figures {by}. Groups that two properties make together "
-            "were not measured."
+            f"which rules. The test figures are broken down {by}. Groups that two properties make "
+            "together were not measured."
         ),
     ]
 

@@ -21,8 +21,9 @@ from examples.rfmid.errors import RecipeError
 __all__ = ["check_archive"]
 
 _MEMBERS = re.compile(
-    r"(models/model\.json|data/weights/(weight_\d+|model_weights_config\.json)"
-    r"|data/constants/(tensor_\d+|model_constants_config\.json)|data/sample_inputs/model\.pt"
+    r"(models/model\.json|data/weights/(weight_\d+|\w+_config\.json)"
+    r"|data/constants/(tensor_\d+|\w+_config\.json)"
+    r"|data/(weights|constants|sample_inputs)/model\.pt"  # weights and constants: older PyTorch
     r"|extra/mlthresh\.json|archive_format|archive_version|byteorder|version"
     r"|\.data/(version|serialization_id)|\.format_version|\.storage_alignment)"
 )
@@ -55,12 +56,17 @@ def check_archive(path: Path, content: bytes) -> None:
                 raise RecipeError(f"{path}: unexpected part {name!r}: not written by export")
             if name.startswith("models/") or name.endswith("_config.json"):
                 _check_json(path, json.loads(part))
+            if name.endswith(".pt"):
+                _check_tensors(path, name, part)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RecipeError(f"{path} is no whole .pt2 file: {error}") from error
+
+
+def _check_tensors(path: Path, name: str, content: bytes) -> None:
     try:
-        torch.load(io.BytesIO(parts.get("data/sample_inputs/model.pt", b"")), weights_only=True)
+        torch.load(io.BytesIO(content), weights_only=True)
     except Exception as error:  # whatever makes PyTorch fall back to unpickling
-        raise RecipeError(f"{path}: its sample inputs are more than tensors") from error
+        raise RecipeError(f"{path}: {name} holds more than tensors") from error
 
 
 def _check_json(path: Path, content: Any) -> None:

@@ -119,8 +119,8 @@ def focal_loss_with_pos_weight(
     the other transforms of `torch.func`. In float32, gradients by the logits are within 1e-5
     (relative) of exact arithmetic for ``|z| <= 30`` and every gamma, where they exceed 1e-20.
 
-    On an accelerator, looking at floating-point targets waits for it once; boolean targets and
-    compiled code do not wait.
+    On an accelerator, looking at floating-point targets waits for it, once for every 4 million of
+    them, and so does looking at `sample_weight`; boolean targets and compiled code do not wait.
 
     References
     ----------

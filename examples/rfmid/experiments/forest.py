@@ -30,6 +30,6 @@ def differences_figure(systems: Sequence[Mapping[str, Any]]) -> Figure:
     )
     axes.set_ylim(len(systems) - 0.5, -0.5)
     axes.set_xlabel("difference in test macro-F1")
-    axes.set_title("Dot and line: mean of the seeds, 95 % over test patients. Ticks: single seeds")
+    axes.set_title("Dot and line: mean of the seeds, 95 % over test patients\nTicks: single seeds")
     axes.grid(axis="x")
     return figure

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from mlthresh import InputError, ThresholdSet, find_optimal_thresholds, write_explorer
+from mlthresh import (
+    InputError,
+    ThresholdSet,
+    find_optimal_thresholds,
+    multilabel_report,
+    write_explorer,
+)
+from mlthresh._intervals import clopper_pearson, f1_of_jaccard
 from mlthresh.cli import main
 from mlthresh.counts import SortedClass
 from mlthresh.explorer.curves import round_thresholds, thin
@@ -150,6 +157,38 @@ def test_certified_are_the_cuts_up_to_the_cap(tmp_path, arrays):
                 assert one["positives"] - hits == one["misses"][at]
 
 
+def test_rows_are_worth_what_the_report_makes_of_their_patients(tmp_path, arrays):
+    y_true, y_score = arrays
+    for groups in (np.arange(400) // 5, np.arange(400) % 7, np.zeros(400), np.arange(400)):
+        known = explored(tmp_path, y_true, y_score, groups=groups)
+        for threshold in (0.02, 0.5, 0.99):
+            options = {"groups": groups, "n_resamples": 0}
+            report = multilabel_report(y_true, y_score, threshold, **options)
+            for c, one in enumerate(known["classes"]):
+                cut = np.searchsorted(list(map(number, one["threshold"])), threshold)
+                if one["threshold"][cut] != threshold:  # beyond the scores
+                    continue
+                tp, fp = one["tp"][cut], one["fp"][cut]
+                fn, tn = one["positives"] - tp, one["negatives"] - fp
+                shares = {
+                    "recall": (tp, tp + fn),
+                    "precision": (tp, tp + fp),
+                    "specificity": (tn, tn + fp),
+                    "alarm_rate": (tp + fp, tp + fp + fn + tn),
+                    "f1": (tp, tp + fp + fn),
+                }
+                for name, (part, whole) in shares.items():
+                    worth = one["effective"][name.replace("alarm_rate", "alarms")][cut]
+                    assert worth <= whole
+                    interval = clopper_pearson(part / max(whole, 1) * worth, worth, 0.95)
+                    if worth == 0:
+                        interval = np.array([0.0, 1.0]) if whole else np.full(2, np.nan)
+                    if name == "f1":
+                        interval = f1_of_jaccard(interval)
+                    expected = getattr(report, f"{name}_interval")[c]
+                    np.testing.assert_allclose(interval, expected, atol=1e-4)
+
+
 def test_given_thresholds_come_first_and_set_the_type(tmp_path, arrays):
     y_true, y_score = arrays
     tuned = find_optimal_thresholds(y_true, y_score.astype(np.float32), class_names=["a", "b", "c"])
@@ -257,6 +296,8 @@ def test_a_hundred_classes_stay_under_five_megabytes(tmp_path):
     # Scores that are all distinct and long in their decimals, as the largest files have them.
     rng = np.random.default_rng(0)
     y_true = rng.random((3000, 100)) < 0.3
-    known = explored(tmp_path, y_true, rng.random(y_true.shape) * 0.7 + 0.3 * y_true)
+    y_score = rng.random(y_true.shape) * 0.7 + 0.3 * y_true
+    known = explored(tmp_path, y_true, y_score, groups=np.arange(3000) // 10)
     assert max(len(one["threshold"]) for one in known["classes"]) <= 450
-    assert (tmp_path / "explorer.html").stat().st_size < 5e6
+    size = (tmp_path / "explorer.html").stat().st_size
+    assert size < 5e6

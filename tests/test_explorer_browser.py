@@ -346,6 +346,23 @@ def test_the_interval_shown_for_f1(page):
     np.testing.assert_allclose(shown, expected, atol=0.001)
 
 
+def test_intervals_of_patients_are_the_reports(browser, tmp_path, arrays):
+    groups = np.arange(500) // 4
+    write_explorer(tmp_path / "e.html", *arrays, class_names=NAMES, groups=groups)
+    browser.open(tmp_path / "e.html")
+    report = multilabel_report(*arrays, 0.5, groups=groups, n_resamples=0)
+    for c, name in enumerate(NAMES[:3]):
+        select_class(browser, name)
+        for figure in ("recall", "precision", "specificity", "f1"):
+            shown = text(browser, f"#figure-{figure} .interval").split(DASH)
+            expected = getattr(report, f"{figure}_interval")[c]
+            np.testing.assert_allclose(np.array(shown, dtype=float), expected, atol=0.0011)
+    assert "of 125 patients" in text(browser, "#source")
+    enter(browser, "#prevalence", "1")
+    assert DASH in text(browser, "#figure-precision .elsewhere small")
+    assert browser.complaints() == []
+
+
 def test_names_are_shown_as_they_are(browser, tmp_path):
     rng = np.random.default_rng(0)
     y_true, y_score = rng.integers(0, 2, (30, 5)), rng.random((30, 5))

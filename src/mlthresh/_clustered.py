@@ -6,7 +6,7 @@ With a single row a patient, both intervals are those of independent rows.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,13 @@ from mlthresh._intervals import (
     rate,
 )
 
-__all__ = ["clustered_auroc_interval", "clustered_interval", "sum_by_unit"]
+__all__ = [
+    "PatientSums",
+    "clustered_auroc_interval",
+    "clustered_interval",
+    "effective_trials",
+    "sum_by_unit",
+]
 
 _PRIOR_PATIENTS = 2.0
 
@@ -86,18 +92,55 @@ def clustered_interval(
     >>> clopper_pearson([8], [10], confidence=0.95).round(3)
     array([[0.444, 0.975]])
     """
+    sums = PatientSums.of_counts(successes, trials)
+    effective = effective_trials(sums, confidence)
+    share = rate(sums.successes, sums.trials)
+    interval = clopper_pearson(share * effective, effective, confidence)
+    interval[(effective == 0) & (sums.trials > 0)] = 0.0, 1.0
+    return interval
+
+
+class PatientSums(NamedTuple):
+    """What the effective number of trials follows from; arrays of shape (n,).
+
+    Totals of trials and successes; how many patients have trials, successes and failures; and
+    the sums over patients of n_i^2 and of (x_i - p n_i)^2.
+    """
+
+    trials: Float64Array
+    successes: Float64Array
+    patients: npt.NDArray[np.intp]
+    with_success: npt.NDArray[np.intp]
+    with_failure: npt.NDArray[np.intp]
+    squared_trials: Float64Array
+    squared_deviations: Float64Array
+
+    @classmethod
+    def of_counts(cls, successes: Float64Array, trials: Float64Array) -> PatientSums:
+        """Sum the patients' counts, of shape (n_units, n)."""
+        n, x = trials.sum(axis=0), successes.sum(axis=0)
+        return cls(
+            n,
+            x,
+            np.count_nonzero(trials, axis=0),
+            np.count_nonzero(successes, axis=0),
+            np.count_nonzero(trials - successes, axis=0),
+            (trials**2).sum(axis=0),
+            ((successes - rate(x, n) * trials) ** 2).sum(axis=0),
+        )
+
+
+def effective_trials(sums: PatientSums, confidence: float) -> Float64Array:
+    """Return n* of `clustered_interval`; 0 where one patient has all of several trials."""
     from scipy.special import stdtrit
 
-    n, x = trials.sum(axis=0), successes.sum(axis=0)
-    m = np.count_nonzero(trials, axis=0)
+    n, x, m = sums.trials, sums.successes, sums.patients
     p = rate(x, n)
-    agreeing = rate((trials**2).sum(axis=0), n)
+    agreeing = rate(sums.squared_trials, n)
     with np.errstate(divide="ignore", invalid="ignore"):  # where p is 0 or 1, or m is 1
-        between = m / (m - 1) * ((successes - p * trials) ** 2).sum(axis=0)
+        between = m / (m - 1) * sums.squared_deviations
         observed = between / (n / (n - 1) * n * p * (1 - p))
-    telling = np.minimum(
-        np.count_nonzero(successes, axis=0), np.count_nonzero(trials - successes, axis=0)
-    )
+    telling = np.minimum(sums.with_success, sums.with_failure)
     drawn = (telling * np.where(telling > 0, observed, 0.0) + _PRIOR_PATIENTS * agreeing) / (
         telling + _PRIOR_PATIENTS
     )
@@ -106,9 +149,8 @@ def clustered_interval(
     several = (m > 1) & (m < n)
     quantiles = [stdtrit(np.where(several, count, 2) - 1, tail) for count in (n, m)]
     effective = np.where(several, n / effect * (quantiles[0] / quantiles[1]) ** 2, n)
-    interval = clopper_pearson(p * effective, effective, confidence)
-    interval[(m == 1) & (n > 1)] = 0.0, 1.0
-    return interval
+    effective[(m == 1) & (n > 1)] = 0.0
+    return effective
 
 
 def clustered_auroc_interval(

@@ -14,6 +14,7 @@ from mlthresh._ranking import average_precision, placements
 from mlthresh.certify import Units, largest_rank, positives_needed
 from mlthresh.counts import SortedClass
 from mlthresh.explorer.curves import Curve, round_thresholds, thin
+from mlthresh.explorer.patients import effective_rows
 from mlthresh.explorer.presets import Preset
 from mlthresh.threshold_set import ScoreScale
 
@@ -68,6 +69,7 @@ def content(
                 "fp": curve.fp.tolist(),
                 **_ranking(data, c, one_class, confidence),
                 **_certified(data, c, one_class, floors, confidence),
+                **_effective(data, c, curve, confidence),
             }
         )
     return {
@@ -114,6 +116,30 @@ def _ranking(data: Data, c: int, one_class: SortedClass, confidence: float) -> d
         "auroc_interval": list(map(float, interval)) if known else None,
         "average_precision": average_precision(positive, negative) if len(positive) else None,
     }
+
+
+def _effective(data: Data, c: int, curve: Curve, confidence: float) -> dict[str, Any]:
+    """Return what the rows behind each figure are worth, where patients have several.
+
+    Rounded down, and for recall and specificity also at the root of the confidence, at which
+    both intervals hold together.
+    """
+    if data.units is None:
+        return {}
+    threshold = curve.threshold.astype(data.scores.dtype)
+    columns = data.scores[:, c], data.labels[:, c]
+    one, both = effective_rows(*columns, data.units, threshold, (confidence, confidence**0.5))
+    return {
+        "effective": {name: _rounded_down(values) for name, values in one.items()},
+        "effective_together": {
+            name: _rounded_down(both[name]) for name in ("recall", "specificity")
+        },
+    }
+
+
+def _rounded_down(values: npt.NDArray[np.float64]) -> list[float]:
+    digit = 10.0 ** (np.floor(np.log10(np.maximum(values, 1.0))) - 4)
+    return [float(f"{value:.6g}") for value in (np.floor(values / digit) * digit).tolist()]
 
 
 def _certified(

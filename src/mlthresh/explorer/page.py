@@ -57,9 +57,8 @@ def write_explorer(
     class_names : sequence of str, optional
         By default those of the frames or of the `ThresholdSet`.
     groups : array of shape (n_samples,), optional
-        Which patient each row comes from: certificates and the AUROC's interval are then for
-        patients. The intervals at a threshold still take rows for independent, and the page
-        says so.
+        Which patient each row comes from: the units of certificates and, as in
+        `multilabel_report`, of intervals.
     min_recall : float, default 0.8
         The floor, in [0, 1), of the certified thresholds, and the one that the page shows first.
     confidence : float, default 0.95

@@ -33,7 +33,7 @@ function describe() {
   $("independent").textContent =
     patients === null
       ? "They take every row for another patient; several images of a patient make them too narrow."
-      : "At a threshold they take every row for another patient, which makes them too narrow here; certificates and the AUROC's interval count patients.";
+      : "They count a patient's rows for as much as they differ; so do the certificates, which count patients.";
   $("preset").append(...data.presets.map(({ name }, i) => element("option", { value: i, textContent: name })));
   $("floor").append(...data.floors.map((floor, i) => element("option", { value: i, textContent: floor })));
 }

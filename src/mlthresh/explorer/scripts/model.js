@@ -10,7 +10,7 @@ const ratio = (part, whole) => (whole > 0 ? part / whole : NaN);
 
 function countsAt(one, cut) {
   const [tp, fp] = [one.tp[cut], one.fp[cut]];
-  return { tp, fp, fn: one.positives - tp, tn: one.negatives - fp };
+  return { tp, fp, fn: one.positives - tp, tn: one.negatives - fp, one, cut };
 }
 
 // The share of rows behind each figure; F1 is 2 J / (1 + J) of the Jaccard index J.
@@ -28,8 +28,14 @@ function figure(name, counts) {
   return ratio(...FIGURES[name].of(counts));
 }
 
-function interval(name, counts, confidence = data.confidence) {
-  const ends = clopperPearson(...FIGURES[name].of(counts), confidence);
+// Of patients with several rows, as many rows count as they are worth; none if one has them all.
+function interval(name, { one, cut, ...counts }, together = false) {
+  const [part, whole] = FIGURES[name].of(counts);
+  const worth = (together ? one.effective_together : one.effective)?.[name][cut] ?? whole;
+  const ends =
+    worth === 0 && whole > 0
+      ? [0, 1]
+      : clopperPearson(worth === whole ? part : (part / whole) * worth, worth, together ? EACH : data.confidence);
   return name === "f1" ? ends.map((j) => (2 * j) / (1 + j)) : ends;
 }
 
@@ -41,9 +47,10 @@ function elsewhere(recall, specificity, prevalence) {
 }
 
 // Recall's and specificity's intervals hold together when each has the root of the confidence.
+const EACH = Math.sqrt(data.confidence);
+
 function elsewhereWithIntervals(counts, prevalence) {
-  const each = Math.sqrt(data.confidence);
-  const [recall, specificity] = ["recall", "specificity"].map((name) => interval(name, counts, each));
+  const [recall, specificity] = ["recall", "specificity"].map((name) => interval(name, counts, true));
   const at = elsewhere(figure("recall", counts), figure("specificity", counts), prevalence);
   const [worst, best] = [0, 1].map((i) => elsewhere(recall[i], specificity[i], prevalence));
   const fewest = elsewhere(recall[0], specificity[1], prevalence).alarms;

@@ -78,7 +78,7 @@ for label, counted, colour, shift in (
     ratio, half = share(counted)
     below.errorbar(ratio, rows + shift, xerr=half, fmt="o", color=colour, label=label)
 below.axvline(0.9, color="#222222", linestyle=":", linewidth=1)
-below.set(xlabel="promised floors (recall at least 0.3) that hold on unseen patients", xlim=(0, 1))
+below.set(xlabel="floors on recall that hold on unseen patients", xlim=(0, 1))
 below.legend(loc="lower left", frameon=False)
 for axes in (above, below):
     axes.spines[["top", "right"]].set_visible(False)

@@ -23,14 +23,17 @@ for power, colour, shift in ((0.5, "#56B4E9", -0.17), (1.0, "#0072B2", 0.17)):
     sampler = RarestClassSampler(labels, num_samples=20_000, seed=0, power=power)
     rows = list(sampler)  # an epoch; the next one would be others
     drawn = labels[rows].mean(axis=0)
-    worth = f"power {power:g}: worth {sampler.effective_sample_size:,.0f} rows"
+    worth = f"power {power:g}: worth {sampler.effective_sample_size:,.0f} uniform draws"
     axes.bar(places + shift, drawn, 0.32, color=colour, label=worth)
 axes.set(xticks=places, xticklabels=names, yscale="log", ylabel="share of the rows drawn")
-axes.legend(frameon=False)
+axes.set_yticks([0.01, 0.02, 0.05, 0.1, 0.2], ["1 %", "2 %", "5 %", "10 %", "20 %"], minor=False)
+axes.set_yticks([], minor=True)
+axes.set_ylim(0.009, 0.5)
+axes.legend(frameon=False, loc="upper right")
 
 # %%
-# "Worth": the effective sample size of the 1,920 rows under their weights. Weighing losses by
-# ``sampler.importance_weights`` undoes the change of frequencies on average:
+# "Worth": how many of the 20,000 draws are left, in effect, once ``sampler.importance_weights`` make
+# up for the sampling. So weighted, averages over draws estimate those over the data:
 
 again = np.average(labels[rows], axis=0, weights=sampler.importance_weights[rows])
 for name, share, estimate in zip(names, labels.mean(axis=0), again, strict=True):

@@ -29,7 +29,7 @@ for _ in range(100):
     thresholds.append(everything.compute().thresholds)
 
 # %%
-# The threshold of the frequent class settles early, that of the rare one late or not at all.
+# A line moves where another cut overtakes the best one so far.
 
 figure, axes = plt.subplots(figsize=(6.4, 4), layout="constrained")
 for c, colour in enumerate(("#0072B2", "#E69F00", "#D55E00")):

@@ -35,6 +35,8 @@ suppress_warnings = ["config.cache"]  # the gallery's settings hold objects
 myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 default_role = "py:obj"  # a name in single backquotes is a link where it is documented
+nitpicky = True  # and a name of ours that is documented nowhere is an error
+nitpick_ignore_regex = [(".*", r"(?!mlthresh\b).*")]
 
 autosummary_generate = True
 autodoc_typehints = "none"  # the docstrings say shapes and domains, which types do not
@@ -50,6 +52,7 @@ sphinx_gallery_conf = {
     "within_subsection_order": "FileNameSortKey",
     "image_srcset": ["2x"],
     "abort_on_example_error": True,
+    "capture_repr": (),  # what is printed is shown, and not what Matplotlib returns
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,

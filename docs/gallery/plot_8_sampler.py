@@ -32,8 +32,8 @@ axes.set_ylim(0.009, 0.5)
 axes.legend(frameon=False, loc="upper right")
 
 # %%
-# "Worth": how many of the 20,000 draws are left, in effect, once ``sampler.importance_weights`` make
-# up for the sampling. So weighted, averages over draws estimate those over the data:
+# "Worth": how many of the 20,000 draws are left, in effect, once ``sampler.importance_weights``
+# make up for the sampling. So weighted, averages over draws estimate those over the data:
 
 again = np.average(labels[rows], axis=0, weights=sampler.importance_weights[rows])
 for name, share, estimate in zip(names, labels.mean(axis=0), again, strict=True):

@@ -225,13 +225,13 @@ class FocalLossWithPosWeight(nn.Module):
         return _focal_loss(logits, targets, self._prepare, sample_weight, self.reduction)
 
     def posterior(self, logits: Tensor) -> Tensor:
-        """Return the probability of a positive label; see `mlthresh.posterior.focal_posterior`."""
+        """Return the probability of a positive label; see `mlthresh.focal_posterior`."""
         return focal_posterior(
             logits, gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight
         )
 
     def posterior_logits(self, logits: Tensor) -> Tensor:
-        """Return its log-odds; see `mlthresh.posterior.focal_posterior_logits`."""
+        """Return its log-odds; see `mlthresh.focal_posterior_logits`."""
         return focal_posterior_logits(
             logits, gamma=self.gamma, alpha=self.alpha, pos_weight=self.pos_weight
         )

@@ -110,7 +110,7 @@ def multilabel_report(
     - Average precision has no interval: with few positives none is reliable.
     - With `groups`, a rate stays the share of rows, and its interval is Clopper and Pearson's for
       fewer, effective rows, as many as the agreement of rows within patients leaves (after Korn
-      and Graubard, see `mlthresh._clustered`). It is no longer exact. In simulations with 8 to 60
+      and Graubard, see ``mlthresh._clustered``). It is no longer exact. In simulations with 8 to 60
       patients of two or of one to ten rows each, rates of 0.5, 0.8 and 0.95, and rows from
       independent to identical, 95 % intervals covered the rate in 95 to 100 % of samples, where
       those for independent rows went down to 58 %. AUROC has Obuchowski's variance: it covered

@@ -57,7 +57,7 @@ def focal_posterior_logits(
     logits : array or tensor, shape (..., n_classes)
         The network's outputs.
     gamma, alpha, pos_weight : float or shape (n_classes,)
-        The loss's parameters, as for `mlthresh.losses.focal_loss_with_pos_weight`.
+        The loss's parameters, as for `mlthresh.focal_loss_with_pos_weight`.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def focal_posterior(
     logits : array or tensor, shape (..., n_classes)
         The network's outputs.
     gamma, alpha, pos_weight : float or shape (n_classes,)
-        The loss's parameters, as for `mlthresh.losses.focal_loss_with_pos_weight`.
+        The loss's parameters, as for `mlthresh.focal_loss_with_pos_weight`.
 
     Returns
     -------

@@ -53,7 +53,7 @@ class ThresholdSearch(Settings):
         below the chosen score. "pooled" maximises the expected objective under a model of all
         classes together, and takes the nearest threshold that satisfies the constraints: rare
         classes borrow from the others, and their thresholds hold better on new data (see
-        `mlthresh.pooling`). "grid" considers the points of `grid` alone.
+        ``mlthresh.pooling``). "grid" considers the points of `grid` alone.
     grid : array of shape (n_points,), optional
         For "grid"; by default 0.10, 0.15, ..., 0.90 (17 points).
     score_scale : {"probability", "real"}, default "probability"

@@ -33,9 +33,15 @@ from mlthresh import cli
 from tests.page_blocks import Block, PageError, blocks_of
 
 ROOT = Path(__file__).parent.parent
-NOT_RUN: dict[str, int] = {}  # blocks marked so, by page
+NOT_RUN = {  # blocks marked so, by page
+    "docs/how_to/several_gpus.md": 1,
+    "docs/tutorials/retinal_recipe.md": 1,
+}
 # Pages with commands of the recipe, and the test that runs them, with settings for seconds.
-RECIPE_PAGES = {"docs/how_to/own_data.md": "tests/rfmid/test_own_data_page.py"}
+RECIPE_PAGES = {
+    "docs/how_to/own_data.md": "tests/rfmid/test_own_data_page.py",
+    "docs/tutorials/retinal_recipe.md": "tests/rfmid/test_tutorial_page.py",
+}
 
 PAGES = [
     ROOT / "README.md",

@@ -132,8 +132,9 @@ class TrainingConfig:
     """Images per step."""
     sampler: bool = True
     """Draw images by 1 / count of the rarest class they show; else shuffle."""
-    importance_weights: bool = False
-    """Weight each draw in the loss by what undoes the sampler's preference for it."""
+    importance_weights: bool = True
+    """Weight each draw in the loss by what undoes the sampler's preference for it, so that
+    probabilities are not distorted; without the sampler all weights are 1."""
     selection: Literal["macro_f1_cross_fitted", "macro_f1_tuned", "val_loss"] = (
         "macro_f1_cross_fitted"
     )
@@ -150,10 +151,6 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_choices(self)
-        require(
-            self.sampler or not self.importance_weights,
-            "importance_weights undo the sampler's preferences; without it there are none",
-        )
         for name in ("epochs", "patience", "batch_size"):
             require(getattr(self, name) >= 1, f"{name} must be at least 1: {getattr(self, name)}")
         require(0 <= self.seed < 2**63, f"seed must be between 0 and 2**63 - 1, got {self.seed}")

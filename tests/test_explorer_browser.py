@@ -9,9 +9,9 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from benchmarks.browser import browsing, installed
 from mlthresh import ThresholdSet, find_optimal_thresholds, multilabel_report, write_explorer
 from mlthresh._intervals import clopper_pearson, f1_interval
-from tests.browser import browsing, installed
 from tests.test_explorer import NASTY
 
 pytestmark = pytest.mark.skipif(installed() is None, reason="needs Chromium to be installed")

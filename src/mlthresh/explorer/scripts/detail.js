@@ -74,13 +74,13 @@ const detail = {
     const missing = data.rows - rows;
     $("class-name").textContent = one.name;
     $("support").textContent =
-      `${one.positives} positives of ${rows} labelled rows` +
-      (missing ? ` (${missing} without a label)` : "") +
-      (data.patients === null ? "" : `, positives of ${one.units} patients`) +
+      `${whole(one.positives)} positives of ${whole(rows)} labelled rows` +
+      (missing ? ` (${whole(missing)} without a label)` : "") +
+      (data.patients === null ? "" : `, positives of ${whole(one.units)} patients`) +
       (one.positives < FEW ? ": too few to tell a good threshold from a lucky one" : "");
     const kept = one.threshold.length;
     $("kept").textContent =
-      `${kept} thresholds to choose from; the data has ${one.distinct} distinct scores. ` +
+      `${kept} thresholds to choose from; the data has ${whole(one.distinct)} distinct scores. ` +
       "Figures are exact at each, and curves are drawn through them.";
     const [low, high] = one.auroc_interval ?? [NaN, NaN];
     $("ranking").textContent =
@@ -101,7 +101,7 @@ const detail = {
     $("threshold-note").textContent = "";
     $("slider").setAttribute("aria-valuetext", `threshold ${thresholdText(one.threshold[cut])}`);
     for (const name of Object.keys(FIGURES)) this.fillFigure(name, counts);
-    for (const key of ["tp", "fp", "fn", "tn"]) $(key).textContent = counts[key];
+    for (const key of ["tp", "fp", "fn", "tn"]) $(key).textContent = whole(counts[key]);
     this.updatePrevalence(one, counts);
     const found = verdict(one, cut, store.state.floor);
     $("verdict").className = found;
@@ -116,12 +116,14 @@ const detail = {
 
   fillFigure(name, counts) {
     const row = $(`figure-${name}`);
-    const [part, whole] = FIGURES[name].of(counts);
+    const [part, all] = FIGURES[name].of(counts);
     const cell = (key) => row.querySelector(`.${key}`);
     cell("value").textContent = shown(name, figure(name, counts));
     cell("interval").textContent = ends(interval(name, counts), name);
     cell("share").textContent =
-      name === "f1" ? `2 × ${part} / (2 × ${part} + ${whole - part})` : `${part} of ${whole} ${FIGURES[name].whole}`;
+      name === "f1"
+        ? `2 × ${whole(part)} / (2 × ${whole(part)} + ${whole(all - part)})`
+        : `${whole(part)} of ${whole(all)} ${FIGURES[name].whole}`;
   },
 
   updatePrevalence(one, counts) {
@@ -161,12 +163,12 @@ function verdictSentences(one, counts, found) {
   const units = `independent ${data.patients === null ? "positives" : "patients with the finding"}`;
   if (found === "none") return ["No positives:", "nothing can be said about recall."];
   if (found === "certified") {
-    return ["Certified:", `recall is at least ${floor} on unseen patients, with ${sure}, by ${one.units} ${units}.`];
+    return ["Certified:", `recall is at least ${floor} on unseen patients, with ${sure}, by ${whole(one.units)} ${units}.`];
   }
   const why =
     allowed < 0
       ? `${one.units} ${units} are too few to certify this; it takes ${data.needed[store.state.floor]} or more.`
-      : `To certify this with ${sure}, at most ${allowed} of the ${one.positives} positives may be missed; ${counts.fn} are.`;
+      : `To certify this with ${sure}, at most ${whole(allowed)} of the ${whole(one.positives)} positives may be missed; ${whole(counts.fn)} are.`;
   return found === "observed"
     ? [`Recall of ${floor} observed only:`, `it holds on this data, which promises nothing for others. ${why}`]
     : [`Recall below ${floor} on this data.`, why];

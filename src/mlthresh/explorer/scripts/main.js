@@ -27,8 +27,8 @@ function goBack(step) {
 
 function describe() {
   const { rows, patients, classes, confidence } = data;
-  const of = patients === null ? "" : ` of ${patients} patients`;
-  $("source").textContent = `${data.source}: ${rows} rows${of}, ${classes.length} classes`;
+  const of = patients === null ? "" : ` of ${whole(patients)} patients`;
+  $("source").textContent = `${data.source}: ${whole(rows)} rows${of}, ${classes.length} classes`;
   $("confidence").textContent = $("sure").textContent = `${percent(confidence)} %`;
   $("independent").textContent =
     patients === null

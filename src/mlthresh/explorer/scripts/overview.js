@@ -18,6 +18,7 @@ const SIGNS = { certified: "✓", observed: "○", below: "✗", none: "–" };
 const FEW = 10;
 
 const share = (value) => (Number.isNaN(value) ? "–" : value.toFixed(3));
+const whole = (count) => count.toLocaleString("en-US");
 const perThousand = (value) => (Number.isNaN(value) ? "–" : (1000 * value).toFixed(1));
 const shown = (name, value) => (name === "alarms" ? perThousand(value) : share(value));
 
@@ -65,7 +66,7 @@ const overview = {
     for (const key of ["positives", "threshold", ...Object.keys(FIGURES), "verdict"]) {
       cells[key] = tr.appendChild(element("td"));
     }
-    cells.positives.textContent = `${one.positives}${one.positives < FEW ? "*" : ""}`;
+    cells.positives.textContent = `${whole(one.positives)}${one.positives < FEW ? "*" : ""}`;
     return { c, tr, cells, button, values: { name: one.name, positives: one.positives }, key: "" };
   },
 

@@ -39,7 +39,7 @@ def browsing(folder):
     """Start a browser whose profile and downloads lie in the folder; yield its page."""
     commands, answers = os.pipe(), os.pipe()
     ends = commands[0], answers[1]
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603
         [
             *(sys.executable, "-c", _AS_3_AND_4, *map(str, ends)),
             *(installed(), f"--user-data-dir={folder / 'profile'}", *_FLAGS),

@@ -68,8 +68,9 @@ class LossConfig:
     """Weight each class's positives by negatives / positives."""
     max_pos_weight: float | None = 10.0
     """Largest such weight; None: unlimited."""
-    grade_weight: float = 1.0
-    """Weight of the grades' loss beside that of presence, where grades are learnt."""
+    grade_weight: float = 0.1
+    """Weight of the grades' loss beside that of presence, where grades are learnt. A focal loss is
+    some ten times smaller than a likelihood."""
     link: bool = True
     """Turn outputs into probabilities by the loss's inverse link; no-link: the sigmoid alone."""
 

@@ -116,6 +116,25 @@ def test_the_gradient_is_finite(scale: float) -> None:
     assert not logits.grad[:, 4:].any(), "an unknown grade teaches nothing"
 
 
+def test_the_loss_finds_the_cut_points_that_made_the_grades() -> None:
+    rng = np.random.default_rng(0)
+    severity, cuts = rng.normal(size=4000), np.array([-1.0, 0.5, 2.0])
+    above = rng.random(4000)[:, None] < 1 / (1 + np.exp(cuts - 1.5 * severity[:, None]))
+    grades = torch.from_numpy(above.sum(axis=1)[:, None].astype(np.float32))
+    found = torch.tensor([1.0, 0.0, 1.0, 2.0], requires_grad=True)  # slope, cut-points
+    optimizer = torch.optim.LBFGS([found], max_iter=50)
+
+    def closure() -> float:
+        optimizer.zero_grad()
+        logits = found[0] * torch.from_numpy(severity).float()[:, None] - found[1:]
+        loss = grade_loss(logits, grades, (4,))
+        loss.backward()
+        return float(loss.detach())
+
+    optimizer.step(closure)
+    np.testing.assert_allclose(found.detach(), [1.5, *cuts], atol=0.2)
+
+
 def test_no_known_grade_is_no_loss() -> None:
     logits = logits_of(0).requires_grad_()
     loss = grade_loss(logits, torch.full((6, 3), math.nan), LEVELS, torch.ones(6))

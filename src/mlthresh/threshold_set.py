@@ -255,7 +255,7 @@ class ThresholdSet:
                 f"  {self.f1[i]:5.3f}  {_percent(self.alarm_rate[i]):>6}  {self._verdict(i)}"
             )
         if few:
-            lines.append(f"* fewer than {_FEW_POSITIVES} positives: a threshold chosen by luck")
+            lines.append(f"* fewer than {_FEW_POSITIVES} positives: too few to trust its figures")
         lines.append("Measured on the data that chose the thresholds; expect less on new data.")
         return "\n".join(lines)
 

@@ -23,7 +23,7 @@ __all__ = ["Prediction", "photographs", "predict"]
 
 _Predictor: TypeAlias = Bundle | Ensemble | Exported
 
-_NOTE = "This is not a medical device. Probabilities are not calibrated."
+_NOTE = "This is not a medical device. How far to trust a probability is in the run's report."
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,7 @@ def test_the_table_is_scored_on_the_classes_of_after(experiment: Path) -> None:
     before = systems(experiment)["before"]
     assert before["macro_f1"] == pytest.approx(expected.macro_f1)
     assert before["macro_auroc"] == pytest.approx(expected.macro_auroc)
+    assert found["macro_f1_all_positive"] == pytest.approx(expected.macro_f1_all_positive)
     assert (before["base"], before["against_base"]) == (None, None)
 
     rows = list(csv.DictReader((experiment / "ablation.csv").read_text().splitlines()))

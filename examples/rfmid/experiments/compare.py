@@ -34,6 +34,8 @@ class Scored:
     Attributes
     ----------
     macro_f1, macro_auroc
+    macro_f1_all_positive
+        Of calling every class in every image.
     n_learned
         Classes with a hit.
     floors_met, floors_broken
@@ -44,6 +46,7 @@ class Scored:
 
     macro_f1: float
     macro_auroc: float
+    macro_f1_all_positive: float
     n_learned: int
     floors_met: int
     floors_broken: int
@@ -99,6 +102,7 @@ def score(
     return Scored(
         macro_f1=float(macro_f1_of(outcomes, np.ones((len(test.ids), 1)))[0]),
         macro_auroc=report.macro_auroc,
+        macro_f1_all_positive=report.macro_f1_all_positive,
         n_learned=report.n_learned,
         floors_met=len(floor["met_on_validation"]),
         floors_broken=len(floor["broken_on_test"]),

@@ -20,6 +20,8 @@ from torch import nn
 
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.experiments.ablate import ablate
+from examples.rfmid.experiments.crossval import crossval
 from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.grades import Grades
 from examples.rfmid.reporting.report import report
@@ -339,3 +341,21 @@ def test_drawings_carry_grades_of_what_is_drawn(tmp_path: Path) -> None:
     data = load_data(DataConfig(folder=graded, min_count=1, grades=True))
     assert data.grade_levels["DR"] == 5
     assert generate_dataset(tmp_path / "graded", grades=True, **options) == graded
+
+
+# -- experiments
+
+
+def test_experiments_compare_presence_alone(graded_folder: Path, tmp_path: Path) -> None:
+    config = tiny(graded_folder)
+    ablate(tmp_path / "a", config, preset="demo", seeds=(0,), variants=("before",))
+    folds = replace(config, data=replace(config.data, folds=2))
+    crossval(tmp_path / "c", folds, n_resamples=5)
+    for run in (tmp_path / "a" / "variants" / "before-0", tmp_path / "c" / "ensemble"):
+        evaluate(run, n_resamples=5)
+        report(run)
+        test = Predictions.load(RunFolder(run).predictions("test"))
+        assert test.grades is None
+        assert test.y_score.shape == (16, 3)
+    member = Predictions.load(RunFolder(tmp_path / "c" / "fold-0").predictions("test"))
+    assert member.grades is not None

@@ -124,7 +124,7 @@ def _validation(by_run: Mapping[Path, Predictions], *, folds: bool) -> Predictio
 
 
 def _mean(by_run: Mapping[Path, Predictions], split: str) -> Predictions:
-    """Return mean probabilities for the same images; there is no output of a single network."""
+    """Return mean probabilities for the same images, without what a single network returned."""
     (path, first), *others = by_run.items()
     for other, predictions in others:
         same = predictions.ids == first.ids and np.array_equal(
@@ -133,4 +133,6 @@ def _mean(by_run: Mapping[Path, Predictions], split: str) -> Predictions:
         if not same:
             raise RecipeError(f"{path} and {other} have other {split} images or labels")
     scores = [predictions.y_score for predictions in by_run.values()]
-    return replace(first, y_score=np.mean(scores, axis=0, dtype=np.float64), y_logit=None)
+    return replace(
+        first, y_score=np.mean(scores, axis=0, dtype=np.float64), y_logit=None, grades=None
+    )

@@ -86,7 +86,9 @@ class Replay:
 
     def _predictions(self, split: str, epoch: int, loss: LossConfig) -> Predictions:
         logits = kept_outputs(self._folder, epoch)[split]
-        return replace(self._of[split], y_logit=logits, y_score=self._probabilities(logits, loss))
+        return replace(
+            self._of[split], y_logit=logits, y_score=self._probabilities(logits, loss), grades=None
+        )
 
     def _probabilities(
         self, logits: npt.NDArray[np.float32], loss: LossConfig

@@ -17,7 +17,7 @@ __all__ = ["keep_outputs", "kept_outputs"]
 
 
 def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Tensor) -> None:
-    """Write the outputs of epoch 0, 1, ... for every split that isn't trained on.
+    """Write the diseases' outputs of epoch 0, 1, ... for every split that isn't trained on.
 
     They choose nothing here. All ranks compute, rank 0 writes.
     """

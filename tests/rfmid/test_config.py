@@ -41,7 +41,6 @@ def test_after_holds_every_value_of_the_deck() -> None:
         "loss.link": (False, True),
         "optimizer.schedule": ("cosine", "ratio_cosine"),
         "training.selection": ("macro_f1_tuned", "macro_f1_cross_fitted"),
-        "training.importance_weights": (False, True),
         "thresholds.strategy": ("grid", "pooled"),
     }
     assert (after.image.image_size, after.data.min_count) == (224, 20)

@@ -159,6 +159,6 @@ def test_an_image_that_vanishes_during_training_is_named(split: Split, tmp_path:
         dataset[len(paths) - 1]
     for cache in ("memory", "disk"):
         config = settings(cache=cache, cache_folder=tmp_path)
-        with pytest.raises(RecipeError, match=r"1 of 24 images fail:\n .*gone.png"):
+        with pytest.raises(RecipeError, match=r"1 of \d+ images fail:\n .*gone.png"):
             open_images(config, replace(split, paths=paths), "train")
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"

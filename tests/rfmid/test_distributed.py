@@ -35,7 +35,9 @@ _N = 11  # odd, so that the ranks' parts differ
 
 def in_two_processes(work: Callable[..., Any], folder: Path, *arguments: Any) -> list[Any]:
     """Return what `work(*arguments)` returns in each of two processes."""
-    multiprocessing.start_processes(_rank, (work, folder, arguments), nprocs=2, start_method="fork")
+    # Not forks: where autograd has started threads, a fork may not compute gradients.
+    job = (work, folder, arguments)
+    multiprocessing.start_processes(_rank, job, nprocs=2, start_method="spawn")
     return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 

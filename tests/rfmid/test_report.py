@@ -103,7 +103,7 @@ def test_the_report_says_what_it_must(plain: RunFolder) -> None:
         "calling nothing at all gets",
         "Does the floor on recall hold?",
         "Validation positives that chose a threshold",
-        "The link takes that distortion out for a network that has learned all there is",
+        "The link takes the loss's distortion out, not the sampler's",
         "Do probabilities mean what they say?",
     ):
         assert phrase in text, phrase

@@ -39,7 +39,7 @@ _BEFORE = Config(
     data=DataConfig(min_count=1),
     loss=LossConfig(gamma=2.0, alpha=0.25, max_pos_weight=None, link=False),
     optimizer=OptimizerConfig(schedule="cosine"),
-    training=TrainingConfig(epochs=30, patience=5, selection="val_loss", importance_weights=False),
+    training=TrainingConfig(epochs=30, patience=5, selection="val_loss"),
     thresholds=ThresholdConfig(strategy="fixed"),
 )
 

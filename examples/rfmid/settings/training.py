@@ -133,7 +133,7 @@ class TrainingConfig:
     """Images per step."""
     sampler: bool = True
     """Draw images by 1 / count of the rarest class they show; else shuffle."""
-    importance_weights: bool = True
+    importance_weights: bool = False
     """Weight each draw in the loss by what undoes the sampler's preference for it, so that
     probabilities are not distorted; without the sampler all weights are 1."""
     selection: Literal["macro_f1_cross_fitted", "macro_f1_tuned", "val_loss"] = (

@@ -16,7 +16,7 @@ help:  ## list the targets
 $(VENV)/.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[rfmid]' --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[rfmid,export]' --group test --group lint
 	touch $@
 
 demo: $(VENV)/.stamp  ## train, tune, evaluate and report on generated fundus images

@@ -29,6 +29,7 @@ from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.step import loading_errors
 from examples.rfmid.training.train import train
 
 ROOT = Path(__file__).parents[2]
@@ -291,9 +292,8 @@ def test_a_worker_that_dies(
     config, run, message = tiny(shared_data_folder), tmp_path / "run", tmp_path / "message"
     with_workers = replace(config, runtime=replace(config.runtime, num_workers=1))
 
-    def kill_workers() -> None:
-        for worker in multiprocessing.active_children():
-            worker.kill()
+    def kill_a_worker() -> None:
+        multiprocessing.active_children()[0].kill()
         time.sleep(1)  # PyTorch raises it in whatever the main process does
 
     def attempt() -> None:
@@ -302,13 +302,29 @@ def test_a_worker_that_dies(
         except RecipeError as error:
             message.write_text(str(error))
 
-    after_an_epoch(kill_workers)
+    after_an_epoch(kill_a_worker)
     in_a_process(attempt)
     assert message.read_text().startswith("a process that loads images died")
     assert message.read_text().endswith("; 1 whole epoch is kept for --resume")
     after_an_epoch(lambda: None)
     train(config, run, resume=True)
     check_same_end(run, whole)
+
+
+def test_a_second_worker_that_dies_while_the_first_is_reported() -> None:
+    deaths = iter(["DataLoader worker (pid 2) is killed by signal: Killed."])
+
+    def kept() -> str:
+        for death in deaths:
+            raise RuntimeError(death)
+        return "1 whole epoch is kept for --resume"
+
+    with (
+        pytest.raises(RecipeError, match=r"died \(DataLoader worker \(pid 2\).*; 1 whole epoch is"),
+        loading_errors(kept),
+        loading_errors(kept),
+    ):
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
 
 
 # -- two at once

@@ -60,21 +60,28 @@ def progress(session: Session, loader: DataLoader[Any], description: str) -> Any
     return tqdm(loader, desc=description, leave=False, disable=not shown)
 
 
+class LoadingError(RecipeError):
+    """A failure to load images, with what it leaves behind."""
+
+
 @contextmanager
 def loading_errors(consequence: Callable[[], str]) -> Iterator[None]:
     """Turn what a worker process died of into one line that ends in the consequence.
 
-    PyTorch may raise a worker's death at any place of the main process.
+    PyTorch may raise a worker's death at any place of the main process, this one included: nested,
+    the outer context turns what was raised while the inner one was at work.
     """
     try:
         yield
+    except LoadingError:
+        raise
     except RecipeError as error:  # a worker's comes with its traceback around the message
         message = str(error).rpartition("RecipeError: ")[2].strip()
-        raise RecipeError(f"{message}; {consequence()}") from error
+        raise LoadingError(f"{message}; {consequence()}") from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        raise RecipeError(
+        raise LoadingError(
             f"a process that loads images died ({error}): was there too little memory? "
             f"--num-workers sets their number; {consequence()}"
         ) from error

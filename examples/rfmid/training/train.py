@@ -10,6 +10,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,10 @@ def train(config: Config, run: Path, *, resume: bool = False, overwrite: bool = 
             if world.is_main:
                 claim_folder(folder, config, overwrite=overwrite)
                 write_json(folder.data, data.summary)
-            with loading_errors(lambda: _what_is_kept(folder)):
+            # Twice, as a second death (training's and validation's images have processes of their
+            # own) may be raised while the first is being handled.
+            kept = partial(_what_is_kept, folder)
+            with loading_errors(kept), loading_errors(kept):
                 _train(session, folder, checkpoint)
 
 

@@ -47,7 +47,9 @@ The run folder holds ``config.json``, ``data.json`` (classes, counts, warnings),
 evaluation read the predictions alone: they need neither the photographs nor a GPU.
 
 With ``--grades`` a run also learns the severity that columns such as ``DR_grade`` give; it is
-scored and reported, but left out of the saved model. ``generate --grades`` draws such data.
+scored and reported, and ``predict`` shows the most probable grade (kept in
+``grades.safetensors``); exported files and ensembles leave it out. ``generate --grades`` draws
+such data.
 
 The data folder holds three splits, RFMiD's as they are downloaded, or any others of the same shape:
 a folder of images and a CSV with a column ``ID`` and one 0/1 column per disease.

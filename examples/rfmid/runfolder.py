@@ -86,6 +86,11 @@ class RunFolder:
         return self.path / "model.safetensors"
 
     @property
+    def grades(self) -> Path:
+        """What the selected model grades severity with, where it does."""
+        return self.path / "grades.safetensors"
+
+    @property
     def manifest(self) -> Path:
         """What belongs to the saved model; written last, so there once training has ended."""
         return self.path / "model.json"
@@ -120,6 +125,7 @@ class RunFolder:
             *("config.json", "data.json", "metrics.jsonl", "checkpoint.pt"),
             *("predictions_val.npz", "predictions_certify.npz", "predictions_test.npz"),
             *("model.json", "model.safetensors", "thresholds.json", "ensemble.json"),
+            "grades.safetensors",
             *("evaluation.json", "report.md", "report.json", "MODEL_CARD.md"),
             *(path.name for path in self.exports.values()),
         )

@@ -29,6 +29,8 @@ from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.grading import grade_agreement, mean_absolute_error, quadratic_kappa
 from examples.rfmid.serving.bundle import load_bundle
+from examples.rfmid.serving.examine import most_probable_grade
+from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.grading import (
@@ -281,8 +283,7 @@ def test_a_run_learns_saves_and_reports_grades(
     assert (test.grades.codes, test.grades.levels) == (("DR",), (4,))
     assert np.isnan(test.grades.true).sum() == 2
     np.testing.assert_allclose(test.grades.prob.sum(axis=2), 1)
-    bundle = load_bundle(run)  # presence alone, as without grades
-    assert list(bundle.names) == ["DR", "MH", "BRVO"]
+    check_graded_photographs(run, graded_folder / "Test", tmp_path)
     history = [json.loads(line) for line in RunFolder(run).metrics.read_text().splitlines()]
     assert all(epoch["val_grade_loss"] > 0 for epoch in history)
     (graded,) = evaluate(run, n_resamples=20)["grades"]
@@ -291,6 +292,55 @@ def test_a_run_learns_saves_and_reports_grades(
         report(run)
         assert "## Grades of severity" in (run / "report.md").read_text("utf-8")
         train(tiny(graded_folder), run, resume=True)  # has ended, which is noticed
+
+
+def check_graded_photographs(run: Path, photographs: Path, folder: Path) -> None:
+    """A photograph is graded as it was in the test predictions; the model says presence alone."""
+    test = Predictions.load(RunFolder(run).predictions("test"))
+    assert test.grades is not None
+    predict((photographs,), run=run, output=folder / "found.csv")
+    predict((photographs,), run=run, output=folder / "found.json")
+    with (folder / "found.csv").open() as file:
+        rows = {Path(row["image"]).stem: row for row in csv.DictReader(file)}
+    entries = json.loads((folder / "found.json").read_text())["images"]
+    distributions = {Path(one["image"]).stem: one["grades"] for one in entries}
+    for k, name in enumerate(test.ids):
+        expected = test.grades.prob[k, 0]
+        assert list(distributions[name]) == ["DR"]
+        np.testing.assert_allclose(distributions[name]["DR"], expected, atol=1e-5)
+        grade = int(rows[name]["DR_grade"])
+        assert float(rows[name]["DR_grade_probability"]) == distributions[name]["DR"][grade]
+        assert expected[grade] >= expected.max() - 1e-5
+        assert "MH_grade" not in rows[name]
+        assert float(rows[name]["DR_probability"]) == pytest.approx(test.y_score[k, 0], abs=1e-5)
+    content = RunFolder(run).grades.read_bytes()
+    for other, message in (
+        (content[:-1], "cannot read the grades"),
+        (content[:-1] + bytes([content[-1] ^ 1]), "not the file that model.json was written with"),
+    ):
+        RunFolder(run).grades.write_bytes(other)
+        with pytest.raises(RecipeError, match=message):
+            load_bundle(run)
+    RunFolder(run).grades.write_bytes(content)
+
+
+def test_the_table_shows_the_grade(graded_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = graded_folder / "run"
+    train(tiny(graded_folder), run)
+    (one,) = predict((graded_folder / "Test" / "201.png",), run=run)
+    grade = most_probable_grade(one.grades["DR"])
+    table = capsys.readouterr().out
+    assert "most probable grade" in table
+    (line,) = [line for line in table.splitlines() if line.startswith("DR ")]
+    assert line.endswith(f"{grade.grade} of 3 ({grade.probability:.3f})")
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+def test_the_most_probable_grade(distribution: list[float]) -> None:
+    grade, probability, highest = most_probable_grade(distribution)
+    assert probability == max(distribution) == distribution[grade]
+    assert probability not in distribution[:grade]
+    assert highest == len(distribution) - 1
 
 
 def test_a_resumed_run_ends_as_the_unbroken_one(graded_folder: Path, tmp_path: Path) -> None:

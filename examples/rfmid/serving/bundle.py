@@ -17,7 +17,8 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import check_classes
 from examples.rfmid.settings.config_file import load_config
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_network
+from examples.rfmid.training.saved_grades import Grader, load_grader
 from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
 
 __all__ = ["Bundle", "Outputs", "described", "load_bundle", "replace_thresholds"]
@@ -37,11 +38,17 @@ class Bundle:
         Photograph to input, as in training.
     names
         Code -> disease name, in the order of the columns.
+    head
+        Dotted name of the network's head.
+    grader
+        What grades severity, where that was learnt.
     """
 
     model: ThresholdedModel
     preprocessing: Preprocessing
     names: dict[str, str]
+    head: str
+    grader: Grader | None
 
     @property
     def thresholds(self) -> ThresholdSet:
@@ -59,6 +66,22 @@ class Bundle:
         probabilities, decisions = self.infer(self.preprocessing(image)[None])
         return probabilities[0].tolist(), decisions[0].tolist()
 
+    def decide_and_grade(
+        self, image: Image.Image
+    ) -> tuple[list[float], list[bool], dict[str, list[float]]]:
+        """Return the same, and the probability of each grade of the diseases that are graded."""
+        if self.grader is None:
+            return *self.decide(image), {}
+        given: list[Tensor] = []
+        head = self.model.model.get_submodule(self.head)
+        hook = head.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
+        try:
+            probabilities, decisions = self.decide(image)
+        finally:
+            hook.remove()
+        grades = {code: one[0] for code, one in self.grader(given[0]).items()}
+        return probabilities, decisions, grades
+
 
 def load_bundle(run: Path) -> Bundle:
     """Read the saved model of a run; preprocessing and names come from it, not from the settings.
@@ -70,11 +93,12 @@ def load_bundle(run: Path) -> Bundle:
     FileFormatError
         If its files are damaged or don't belong together.
     """
-    model = _load(RunFolder(run))
+    folder = RunFolder(run)
+    model, head = _load(folder)
     preprocessing, names = described(
         run / "model.json", model.thresholds, model.preprocessing, model.metadata
     )
-    return Bundle(model, preprocessing, names)
+    return Bundle(model, preprocessing, names, head, load_grader(folder, model.metadata))
 
 
 def described(
@@ -105,7 +129,7 @@ def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
     FileFormatError
         If its files are damaged or don't belong together.
     """
-    model = _load(folder)
+    model, _ = _load(folder)
     own = model.thresholds.class_names or ()
     check_classes(thresholds, own, "the validation predictions", f"the model in {folder.path}")
     save_model(
@@ -122,7 +146,8 @@ def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
             print(f"{path} had the old thresholds and is deleted: run export again")
 
 
-def _load(folder: RunFolder) -> ThresholdedModel:
+def _load(folder: RunFolder) -> tuple[ThresholdedModel, str]:
+    """Return the saved model and the name of its network's head."""
     if folder.ensemble.is_file():
         raise RecipeError(
             f"{folder.path} is an ensemble, which has no model of its own: name one of its members"
@@ -130,7 +155,7 @@ def _load(folder: RunFolder) -> ThresholdedModel:
     config = load_config(folder.config)
     try:
         n_classes = ThresholdSet.load(folder.path / "thresholds.json").n_classes
-        network = build_model(config.model.architecture, n_classes, "none")
-        return load_model(folder.path, network)
+        network = build_network(config.model.architecture, n_classes)
+        return load_model(folder.path, network.model), network.head
     except FileNotFoundError as error:
         raise RecipeError(f"{folder.path} holds no whole model: run train first") from error

@@ -21,9 +21,7 @@ from examples.rfmid.runfolder import write_json
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from examples.rfmid.serving.grad_cam import grad_cam
 from examples.rfmid.serving.predict import photographs
-from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.tables import counted
-from examples.rfmid.training.model import build_network
 
 __all__ = ["explain"]
 
@@ -67,8 +65,6 @@ def explain(
     unknown = [code for code in classes if code not in codes]
     if unknown:
         raise RecipeError(f"the model has no class {', '.join(unknown)}; it has {', '.join(codes)}")
-    architecture = load_config(run / "config.json").model.architecture
-    head = build_network(architecture, len(codes)).head
     folder = output or run / "explanations"
     folder.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
@@ -80,7 +76,7 @@ def explain(
             failures[str(path)] = str(error)
             continue
         name = _unused(path.stem, [one["figure"] for one in entries])
-        entry, figure = _explained(bundle, head, path, bundle.preprocessing(image), classes)
+        entry, figure = _explained(bundle, path, bundle.preprocessing(image), classes)
         save_figure(figure, folder / name)
         entries.append({"image": str(path), "figure": name, **entry})
     write_json(
@@ -104,12 +100,12 @@ def explain(
 
 
 def _explained(
-    bundle: Bundle, head: str, path: Path, inputs: Tensor, classes: tuple[str, ...]
+    bundle: Bundle, path: Path, inputs: Tensor, classes: tuple[str, ...]
 ) -> tuple[dict[str, Any], Figure]:
     """Return the numbers of one photograph, and its figure."""
     probabilities, decisions = (array[0] for array in bundle.infer(inputs[None]))
     columns = _columns(list(bundle.names), classes, probabilities, decisions)
-    maps, layer = grad_cam(bundle.model.model, head, inputs[None], columns)
+    maps, layer = grad_cam(bundle.model.model, bundle.head, inputs[None], columns)
     numbers = [
         _numbers(bundle, column, probabilities, decisions, values)
         for column, values in zip(columns, maps, strict=True)

@@ -8,39 +8,32 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import replacing, write_json
-from examples.rfmid.serving.bundle import Bundle
-from examples.rfmid.serving.ensemble import Ensemble, load_predictor
-from examples.rfmid.serving.exported import Exported, load_exported
+from examples.rfmid.serving.ensemble import load_predictor
+from examples.rfmid.serving.examine import Examination, Predictor, examine, most_probable_grade
+from examples.rfmid.serving.exported import load_exported
 from examples.rfmid.tables import counted, number, text_table
 
 __all__ = ["Prediction", "photographs", "predict"]
-
-_Predictor: TypeAlias = Bundle | Ensemble | Exported
 
 _NOTE = "This is not a medical device. How far to trust a probability is in the run's report."
 
 
 @dataclass(frozen=True)
-class Prediction:
+class Prediction(Examination):
     """What the model says of one photograph.
 
     Attributes
     ----------
     image
         Its path.
-    probabilities, decisions
-        By code, in the order of the model's columns.
     """
 
     image: Path
-    probabilities: dict[str, float]
-    decisions: dict[str, bool]
 
 
 def predict(
@@ -103,7 +96,7 @@ def predict(
     return predictions
 
 
-def _predictor(run: Path | None, model: Path | None) -> _Predictor:
+def _predictor(run: Path | None, model: Path | None) -> Predictor:
     if run is not None and model is None:
         return load_predictor(run)
     if model is not None and run is None:
@@ -124,20 +117,15 @@ def photographs(images: Sequence[Path]) -> list[Path]:
     return paths
 
 
-def _predict_one(bundle: _Predictor, path: Path) -> Prediction:
-    probabilities, decisions = bundle.decide(load_image(path))
-    return Prediction(
-        path,
-        dict(zip(bundle.names, probabilities, strict=True)),
-        dict(zip(bundle.names, decisions, strict=True)),
-    )
+def _predict_one(bundle: Predictor, path: Path) -> Prediction:
+    return Prediction(**vars(examine(bundle, load_image(path))), image=path)
 
 
-def _thresholds(bundle: _Predictor) -> dict[str, float]:
+def _thresholds(bundle: Predictor) -> dict[str, float]:
     return dict(zip(bundle.names, bundle.thresholds.thresholds.tolist(), strict=True))
 
 
-def _table(bundle: _Predictor, prediction: Prediction) -> str:
+def _table(bundle: Predictor, prediction: Prediction) -> str:
     """Write the diseases of one photograph, decisions first, then by margin over the threshold."""
     thresholds = _thresholds(bundle)
 
@@ -150,16 +138,27 @@ def _table(bundle: _Predictor, prediction: Prediction) -> str:
             number(prediction.probabilities[code]),
             number(thresholds[code]),
             "yes" if prediction.decisions[code] else "no",
+            *([_grade(prediction, code)] if prediction.grades else []),
         ]
         for code in sorted(bundle.names, key=rank)
     ]
     found = [bundle.names[code] for code in bundle.names if prediction.decisions[code]]
     title = f"{prediction.image}: {', '.join(found) or 'none of the diseases'}"
-    return f"{title}\n{text_table(['disease', 'probability', 'threshold', 'decision'], rows)}"
+    header = ["disease", "probability", "threshold", "decision"]
+    header += ["most probable grade"] if prediction.grades else []
+    return f"{title}\n{text_table(header, rows)}"
+
+
+def _grade(prediction: Prediction, code: str) -> str:
+    """Write the most probable grade of a disease that is graded, with its probability."""
+    if code not in prediction.grades:
+        return ""
+    found = most_probable_grade(prediction.grades[code])
+    return f"{found.grade} of {found.highest} ({number(found.probability)})"
 
 
 def _write(
-    output: Path, bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]
+    output: Path, bundle: Predictor, predictions: list[Prediction], failures: dict[Path, str]
 ) -> None:
     if output.suffix.lower() == ".json":
         write_json(output, _as_json(bundle, predictions, failures))
@@ -169,7 +168,7 @@ def _write(
 
 
 def _as_json(
-    bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]
+    bundle: Predictor, predictions: list[Prediction], failures: dict[Path, str]
 ) -> dict[str, object]:
     return {
         "format": "rfmid.predictions",
@@ -188,6 +187,7 @@ def _as_json(
                 "image": str(one.image),
                 "found": [code for code, decision in one.decisions.items() if decision],
                 "probabilities": one.probabilities,
+                **({"grades": one.grades} if one.grades else {}),
             }
             for one in predictions
         ],
@@ -195,21 +195,21 @@ def _as_json(
     }
 
 
-def _as_csv(bundle: _Predictor, predictions: list[Prediction], failures: dict[Path, str]) -> str:
+def _as_csv(bundle: Predictor, predictions: list[Prediction], failures: dict[Path, str]) -> str:
     """Return a row a photograph; one that could not be read has its error and no numbers."""
     table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    codes = list(bundle.names)
-    writer.writerow(
-        [
-            "image",
-            "error",
-            *(f"{code}_{part}" for code in codes for part in ("probability", "found")),
-        ]
-    )
+    graded = list(predictions[0].grades) if predictions else []
+    columns = [f"{code}_{part}" for code in bundle.names for part in ("probability", "found")]
+    columns += [f"{code}_{part}" for code in graded for part in ("grade", "grade_probability")]
+    writer = csv.DictWriter(table, ["image", "error", *columns], lineterminator="\n")
+    writer.writeheader()
     for one in predictions:
-        cells = [cell for c in codes for cell in (one.probabilities[c], int(one.decisions[c]))]
-        writer.writerow([one.image, "", *cells])
-    for path, error in failures.items():
-        writer.writerow([path, error, *[""] * (2 * len(codes))])
+        row: dict[str, object] = {"image": one.image}
+        for code, probability in one.probabilities.items():
+            row |= {f"{code}_probability": probability, f"{code}_found": int(one.decisions[code])}
+        for code in graded:
+            grade, probability, _ = most_probable_grade(one.grades[code])
+            row |= {f"{code}_grade": grade, f"{code}_grade_probability": probability}
+        writer.writerow(row)
+    writer.writerows({"image": path, "error": error} for path, error in failures.items())
     return table.getvalue()

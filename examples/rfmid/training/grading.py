@@ -66,10 +66,14 @@ class GradedHead(nn.Module):
         self.gaps = nn.ParameterList([torch.zeros(k - 2) for k in levels])
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the presence logits, then each disease's grade logits, which descend."""
+        """Return the presence logits, then each disease's grade logits."""
+        return torch.cat([self.head(features), self.grade(features)], dim=1)
+
+    def grade(self, features: Tensor) -> Tensor:
+        """Return the grade logits alone; those of a disease descend."""
         pooled = features.flatten(2).mean(2) if features.ndim > 2 else features
         severity = self.slope(self.norm(pooled))
-        outputs = [self.head(features)]
+        outputs = []
         for g, gaps in enumerate(self.gaps):
             above = F.pad((F.softplus(gaps) + _LEAST_GAP).cumsum(0), (1, 0))
             outputs.append(severity[:, g : g + 1].float() - (self.first[g] + above))

@@ -36,6 +36,7 @@ from examples.rfmid.training.device import torch_settings
 from examples.rfmid.training.grading import grade_loss, grade_probabilities, without_grades
 from examples.rfmid.training.kept import keep_outputs
 from examples.rfmid.training.resume import check_claim, claim_folder, claimed, has_whole_model
+from examples.rfmid.training.saved_grades import save_grades
 from examples.rfmid.training.session import Session, build_session
 from examples.rfmid.training.step import loading_errors, predict_logits, progress, training_step
 from examples.rfmid.training.versions import installed_versions
@@ -110,7 +111,7 @@ def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -
             break
         if world.is_main:
             # They'd be of an earlier epoch.
-            for path in (folder.manifest, folder.weights, *folder.exports.values()):
+            for path in (folder.manifest, folder.weights, folder.grades, *folder.exports.values()):
                 path.unlink(missing_ok=True)
         history.append(_run_epoch(session, folder, epoch))
         if best_epoch < 0 or is_better(
@@ -280,6 +281,10 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
     for name, predicted in predictions.items():
         predicted.save(folder.predictions(name))
     thresholds = choose_thresholds(config.thresholds, predictions["val"])
+    graded: dict[str, Any] = {}
+    if data.grade_levels:
+        head = session.whole.get_submodule(session.head)
+        graded = {"grades": save_grades(folder, head, data.grade_levels)}
     with writing(folder.weights), without_grades(session.whole, session.head) as network:
         save_model(
             folder.path,
@@ -293,6 +298,7 @@ def _finish(session: Session, folder: RunFolder, best: dict[str, Any]) -> None:
                 "disease_names": [entry["name"] for entry in data.summary["classes"]],
                 "epoch": best["epoch"],
                 "versions": installed_versions(),
+                **graded,
             },
         )
     cross_fitted = best["val_macro_f1_cross_fitted"]

@@ -10,7 +10,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from mlthresh import ThresholdSet, find_optimal_thresholds, multilabel_report
+from mlthresh import (
+    ThresholdSet,
+    find_optimal_thresholds,
+    imbalance_report,
+    multilabel_report,
+)
 from mlthresh.cli import main
 
 NAMES = ("DR", "MH")
@@ -119,17 +124,26 @@ def test_report_in_three_formats(npz, data, tmp_path, capsys):
     assert json.loads(output.read_text())["macro_f1"] == expected["macro_f1"]
 
 
-def test_stats_count_known_labels(tmp_path, capsys):
-    path = tmp_path / "labels.csv"
+def test_stats_describe_the_imbalance_of_known_labels(tmp_path, capsys):
+    path, output = tmp_path / "labels.csv", tmp_path / "stats.json"
     path.write_text("ID,Patient,DR,MH,RS\na,p,1,0,0\nb,p,1,,0\nc,q,0,0,0\n")
-    assert run("stats", path, "--ignore", "Patient", "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {
-        "DR": {"n_samples": 3, "n_positive": 2, "pos_weight": 0.5},
-        "MH": {"n_samples": 2, "n_positive": 0, "pos_weight": None},
-        "RS": {"n_samples": 3, "n_positive": 0, "pos_weight": None},
-    }
+    assert run("stats", path, "--ignore", "Patient", "--format", "json", "-o", output) == 0
+    labels = [[1, 0, 0], [1, np.nan, 0], [0, 0, 0]]
+    expected = imbalance_report(labels, class_names=["DR", "MH", "RS"])
+    assert output.read_text() == expected.to_json() + "\n"
     assert run("stats", path, "--ignore", "Patient") == 0
-    assert "3 rows, 1 of them without any positive" in capsys.readouterr().out
+    assert capsys.readouterr().out == f"{expected}\n"
+
+
+def test_columns_of_the_labels_that_no_score_names_may_hold_anything(tables, data, tmp_path):
+    scores, labels = tables
+    rows = labels.read_text(encoding="utf-8").splitlines()
+    labels.write_text(
+        "\n".join([f"{rows[0]},Remark", *(f"{row},blurred" for row in rows[1:])]), encoding="utf-8"
+    )
+    assert run("tune", scores, "--labels", labels, "-o", tmp_path / "t.json") == 0
+    found = ThresholdSet.load(tmp_path / "t.json")
+    np.testing.assert_array_equal(found.thresholds, find_optimal_thresholds(*data).thresholds)
 
 
 def bad(tmp_path, name, content):

@@ -37,26 +37,34 @@ def read_pair(
     """Return labels and scores, row by row of the same sample and in the same columns.
 
     An npz file holds both, as ``y_true`` and ``y_score``. Tables are two files, matched by id
-    where both have ids, else by position; the labels may have more columns than the scores.
+    where both have ids, else by position; the labels may have more columns than the scores, and
+    what stands in those is not read.
     """
     if labels is None:
         if scores.suffix != ".npz":
             raise InputError(f"{scores}: name the file with the labels too (--labels FILE)")
         labels = scores
     score_table = read_table(scores, "y_score", id_column=id_column)
-    label_table = read_table(labels, "y_true", id_column=id_column, other_columns=other_columns)
+    label_table = read_table(
+        labels,
+        "y_true",
+        id_column=id_column,
+        other_columns=other_columns,
+        classes=score_table.class_names,
+    )
     return _aligned(label_table, score_table), score_table
 
 
 def _aligned(labels: Table, scores: Table) -> Table:
     columns: Any = slice(None)
-    if labels.class_names and scores.class_names and labels.class_names != scores.class_names:
-        absent = [name for name in scores.class_names if name not in labels.class_names]
+    known, wanted = labels.class_names, scores.class_names
+    if known is not None and wanted is not None and known != wanted:
+        absent = [name for name in wanted if name not in known]
         if absent:
             raise FileFormatError(
                 f"{labels.path}: no column for {absent}, which {scores.path} scores"
             )
-        columns = [labels.class_names.index(name) for name in scores.class_names]
+        columns = [known.index(name) for name in wanted]
     rows: Any = slice(None)
     if labels.ids and scores.ids and labels.ids != scores.ids:
         row_of = {name: row for row, name in enumerate(labels.ids)}
@@ -78,9 +86,17 @@ def _aligned(labels: Table, scores: Table) -> Table:
 
 
 def read_table(
-    path: Path, array: str, *, id_column: str | None = None, other_columns: Sequence[str] = ()
+    path: Path,
+    array: str,
+    *,
+    id_column: str | None = None,
+    other_columns: Sequence[str] = (),
+    classes: Sequence[str] | None = None,
 ) -> Table:
-    """Read one matrix; `array` is its name in an npz file."""
+    """Read one matrix; `array` is its name in an npz file.
+
+    Of a table's columns, only those named in `classes` are read as numbers; by default, all.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix == ".npz":
@@ -91,7 +107,7 @@ def read_table(
         header, rows = _read_parquet(path)
     else:
         raise InputError(f"{path}: expected a file ending in .npz, .csv or .parquet")
-    return _table(path, header, rows, id_column, other_columns)
+    return _table(path, header, rows, id_column, other_columns, classes)
 
 
 def array_names(path: Path) -> list[str]:
@@ -165,6 +181,7 @@ def _table(
     rows: Sequence[Sequence[Any]],
     id_column: str | None,
     other_columns: Sequence[str],
+    classes: Sequence[str] | None,
 ) -> Table:
     if id_column is None:
         id_column = next((name for name in header if name.lower() == "id"), None)
@@ -172,7 +189,8 @@ def _table(
     if absent:
         raise FileFormatError(f"{path}: no column {absent[0]!r}; there are {header}")
     taken = {id_column, *other_columns}
-    at = [i for i, name in enumerate(header) if name not in taken]
+    wanted = set(header if classes is None else classes) - taken
+    at = [i for i, name in enumerate(header) if name in wanted]
     values = np.array(
         [
             [_number(row[i], path, number, header[i]) for i in at]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,16 +15,15 @@ import numpy as np
 from mlthresh import __version__
 from mlthresh._files import write_text_atomically
 from mlthresh._score_files import Table, array_names, read_pair, read_table
-from mlthresh._tables import text_table
-from mlthresh.class_counts import count_classes
+from mlthresh._tables import TabledReport
 from mlthresh.exceptions import InputError, MlthreshError
 from mlthresh.explorer import write_explorer
+from mlthresh.imbalance import imbalance_report
 from mlthresh.metrics import multilabel_report
 from mlthresh.objectives import cost, fbeta
 from mlthresh.options import CHOICES
 from mlthresh.threshold_set import ThresholdSet
 from mlthresh.thresholds import find_optimal_thresholds
-from mlthresh.weights import compute_pos_weight
 
 __all__ = ["main"]
 
@@ -127,11 +125,7 @@ def _report(options: argparse.Namespace) -> None:
         groups=_patients(labels, options.groups),
         subgroups={name: labels.extra[name] for name in options.subgroups},
     )
-    if options.format == "json":
-        _print_or_write(report.to_json() + "\n", options.output)
-    else:
-        text = report.to_markdown() if options.format == "markdown" else str(report)
-        _print_or_write(text.rstrip("\n") + "\n", options.output)
+    _write_report(report, options)
 
 
 def _explore(options: argparse.Namespace) -> None:
@@ -168,40 +162,15 @@ def _stats(options: argparse.Namespace) -> None:
     labels = read_table(
         options.labels, "y_true", id_column=options.id, other_columns=options.ignore
     )
-    counts = count_classes(labels.values)
-    has_positive = counts.n_positive > 0
-    pos_weight = np.full(len(has_positive), np.nan)
-    some = has_positive & (counts.n_positive < counts.n_samples)
-    if some.any():
-        pos_weight[some] = compute_pos_weight(labels.values[:, some], max_pos_weight=None)
-    names = labels.class_names or tuple(f"class {c}" for c in range(len(has_positive)))
-    by_count = np.argsort(-counts.n_positive, kind="stable")
-    if options.json:
-        rows = {
-            names[c]: {
-                "n_samples": int(counts.n_samples[c]),
-                "n_positive": int(counts.n_positive[c]),
-                "pos_weight": float(pos_weight[c]) if some[c] else None,
-            }
-            for c in by_count
-        }
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
-        return
-    table = text_table(
-        ("class", "known", "positives", "prevalence", "pos_weight"),
-        [
-            (
-                names[c],
-                f"{counts.n_samples[c]}",
-                f"{counts.n_positive[c]}",
-                f"{100 * counts.n_positive[c] / max(1, counts.n_samples[c]):.2f}%",
-                f"{pos_weight[c]:.1f}" if some[c] else "-",
-            )
-            for c in by_count
-        ],
-    )
-    empty = int((~(labels.values == 1).any(axis=1)).sum())
-    print(f"{table}\n{len(labels.values)} rows, {empty} of them without any positive label")
+    _write_report(imbalance_report(labels.values, class_names=labels.class_names), options)
+
+
+def _write_report(report: TabledReport, options: argparse.Namespace) -> None:
+    if options.format == "json":
+        _print_or_write(report.to_json() + "\n", options.output)
+    else:
+        text = report.to_markdown() if options.format == "markdown" else str(report)
+        _print_or_write(text.rstrip("\n") + "\n", options.output)
 
 
 def _print_or_write(text: str, path: Path | None) -> None:
@@ -257,8 +226,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--subgroups", metavar="COLUMN", nargs="+", default=[], help="report by their values too"
     )
-    report.add_argument("--format", choices=("text", "markdown", "json"), default="text")
-    report.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
+    _add_written(report)
     report.set_defaults(run=_report)
 
     explore = commands.add_parser("explore", help="move thresholds on a page, and see figures")
@@ -271,11 +239,13 @@ def _parser() -> argparse.ArgumentParser:
     explore.add_argument("-o", "--output", type=Path, default=Path("explorer.html"))
     explore.set_defaults(run=_explore)
 
-    stats = commands.add_parser("stats", help="count classes in labels")
+    stats = commands.add_parser("stats", help="describe the imbalance of labels")
     stats.add_argument("labels", type=Path)
     stats.add_argument("--id", metavar="COLUMN")
-    stats.add_argument("--ignore", metavar="COLUMN", nargs="*", default=[])
-    stats.add_argument("--json", action="store_true")
+    stats.add_argument(
+        "--ignore", metavar="COLUMN", nargs="*", default=[], help="columns that are no classes"
+    )
+    _add_written(stats)
     stats.set_defaults(run=_stats)
     return parser
 
@@ -285,6 +255,11 @@ def _add_pair(parser: argparse.ArgumentParser, *, scores: str = "") -> None:
     parser.add_argument("scores", type=Path, help=f"{known}{scores.replace('...', ',', 1)}")
     parser.add_argument("--labels", type=Path, help="a table of labels")
     parser.add_argument("--id", metavar="COLUMN", help="by default one named id, if any")
+
+
+def _add_written(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    parser.add_argument("-o", "--output", type=Path, help="a file instead of standard output")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,14 @@ __all__ = ["effective_rows"]
 
 Counts: TypeAlias = npt.NDArray[np.float64]
 
-_BLOCK = 1 << 18  # patients times cuts, within the processor's cache
+
+class _Patients(NamedTuple):
+    """Rows of some patients, by label: how many there are and how many of them alarm."""
+
+    tp: Counts
+    fp: Counts
+    positives: Counts
+    negatives: Counts
 
 
 def effective_rows(
@@ -41,54 +47,66 @@ def effective_rows(
     list of dict
         By figure, arrays of shape (n_cuts,); see `mlthresh._clustered.effective_trials`.
     """
-    sums: dict[str, Counts] = {}
-    for tp, positives, fp, negatives in _by_patient(score, label, units, threshold):
-        called, known = tp + fp, positives + negatives
-        of = {
-            "recall": (tp, positives),
-            "precision": (tp, called),
-            "specificity": (negatives - fp, negatives),
-            "f1": (tp, positives + fp),
-            "alarms": (called, known),
-        }
-        for name, (x, n) in of.items():
-            sums[name] = sums.get(name, 0.0) + _moments(x, np.broadcast_to(n, x.shape))
-    return [
-        {name: effective_trials(_patient_sums(total), each) for name, total in sums.items()}
-        for each in confidences
-    ]
+    empty, before, after, n_alarms = _entries(score, label, units, threshold)
+    first, left, entered = _figures(empty), _figures(before), _figures(after)
+    effective: list[dict[str, npt.NDArray[np.float64]]] = [{} for _ in confidences]
+    for name in first:
+        change = _moments(*entered[name]) - _moments(*left[name])
+        none = _moments(*first[name]).sum(axis=1, keepdims=True)
+        sums = _patient_sums(np.hstack([none, change]).cumsum(axis=1)[:, n_alarms])
+        for found, confidence in zip(effective, confidences, strict=True):
+            found[name] = effective_trials(sums, confidence)
+    return effective
 
 
-def _by_patient(
+def _entries(
     score: FloatArray,
     label: npt.NDArray[Any],
     units: npt.NDArray[np.intp],
     threshold: FloatArray,
-) -> Iterator[tuple[Counts, Counts, Counts, Counts]]:
-    """Yield alarms (n_units, n_cuts) and rows (n_units, 1) of both labels, for some patients."""
-    order = np.argsort(units, kind="stable")
-    # A row alarms at as many of the thresholds, from the lowest.
-    alarms = threshold.searchsorted(score[order], side="right")
-    unit, label = units[order], label[order]
-    width = len(threshold) + 1
-    step = max(1, _BLOCK // width)
-    for first in range(0, int(unit[-1]) + 1, step):
-        rows = slice(*unit.searchsorted([first, first + step]))
-        height = int(unit[rows][-1]) + 1 - first
-        found = []
-        for kind in (1, 0):
-            chosen = label[rows] == kind
-            place = (unit[rows][chosen] - first) * width + alarms[rows][chosen]
-            by_alarms = np.bincount(place, minlength=height * width).reshape(height, width)
-            at_least = by_alarms[:, ::-1].cumsum(axis=1)[:, ::-1].astype(np.float64)
-            found += [at_least[:, 1:], at_least[:, :1]]
-        yield found[0], found[1], found[2], found[3]
+) -> tuple[_Patients, _Patients, _Patients, npt.NDArray[np.intp]]:
+    """Let the rows alarm one after the other, from the highest score.
+
+    Return all patients without an alarm; each row's patient before and after the row alarms; and
+    how many rows alarm at each threshold.
+    """
+    known = np.flatnonzero((label == 0) | (label == 1))
+    rows = known[np.argsort(score[known], kind="stable")[::-1]]
+    unit, positive = units[rows], label[rows] == 1
+    by_unit = np.argsort(unit, kind="stable")
+    start = np.flatnonzero(np.diff(unit[by_unit], prepend=-1))
+    size = np.diff(start, append=len(rows))
+    totals, before, after = [], [], []
+    for is_of_kind in (positive, ~positive):
+        count = np.append(0, np.cumsum(is_of_kind[by_unit]))
+        at_start = np.repeat(count[start], size)
+        earlier = np.empty(len(rows))
+        earlier[by_unit] = count[:-1] - at_start
+        total = np.empty(len(rows))
+        total[by_unit] = np.repeat(count[start + size], size) - at_start
+        totals.append(total)
+        before.append(earlier)
+        after.append(earlier + is_of_kind)
+    none = np.zeros(len(start))
+    empty = _Patients(none, none, *(total[by_unit[start]] for total in totals))
+    n_alarms = len(rows) - score[rows[::-1]].searchsorted(threshold)
+    return empty, _Patients(*before, *totals), _Patients(*after, *totals), n_alarms
+
+
+def _figures(of: _Patients) -> dict[str, tuple[Counts, Counts]]:
+    """Return successes and trials of each figure."""
+    called = of.tp + of.fp
+    return {
+        "recall": (of.tp, of.positives),
+        "precision": (of.tp, called),
+        "specificity": (of.negatives - of.fp, of.negatives),
+        "f1": (of.tp, of.positives + of.fp),
+        "alarms": (called, of.positives + of.negatives),
+    }
 
 
 def _moments(x: Counts, n: Counts) -> Counts:
-    patients = [np.count_nonzero(some, axis=0) for some in (n, x, n - x)]
-    products = [np.einsum("ij,ij->j", *pair) for pair in ((n, n), (x, x), (x, n))]
-    return np.array([n.sum(axis=0), x.sum(axis=0), *patients, *products])
+    return np.array([n, x, n > 0, x > 0, n > x, n * n, x * x, x * n])
 
 
 def _patient_sums(total: Counts) -> PatientSums:

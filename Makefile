@@ -1,16 +1,17 @@
-# `make demo` and `make test` set everything up by themselves, in .venv.
-# PYTHON chooses the interpreter (3.11 or newer) that .venv is made from.
+# Every target sets up what it needs by itself: `demo`, `test`, `lint`, `docs` and `bench` in .venv,
+# which is made from PYTHON (3.11 or newer), the others in build/.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/demo
+unexport PYTHONPATH  # what is installed is what is tested
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench dist clean
+.PHONY: help demo test lint docs bench dist test-wheel test-lowest clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp is renewed when pyproject.toml changes, and is not written when pip fails.
 $(VENV)/.stamp: pyproject.toml
@@ -41,11 +42,41 @@ docs: $(VENV)/.stamp  ## build the documentation into docs/_build
 bench: $(VENV)/.stamp  ## measure speed against peers, in one run
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks
 
-dist: $(VENV)/.stamp  ## build wheel and sdist into dist/ and check them
-	$(BIN)/python -m pip install --quiet --group dist
+# $(call empty_environment,NAME) makes build/NAME; of its own it has pip alone.
+define empty_environment
+rm -rf build/$(1)
+$(PYTHON) -m venv build/$(1)
+build/$(1)/bin/python -m pip install --quiet --upgrade 'pip>=25.1'
+endef
+
+# $(call test_installed,NAME) runs the sdist's tests, without its src/, in build/NAME.
+define test_installed
+rm -rf build/$(1)-tests
+mkdir build/$(1)-tests
+tar -xzf dist/mlthresh-*.tar.gz -C build/$(1)-tests --strip-components=1
+rm -r build/$(1)-tests/src
+cd build/$(1)-tests && ../$(1)/bin/python -c 'import mlthresh; print(mlthresh.__file__)'
+cd build/$(1)-tests && OMP_NUM_THREADS=1 ../$(1)/bin/python -m pytest -n auto tests/ --pyargs mlthresh
+endef
+
+dist:  ## build wheel and sdist into dist/ and check them
+	$(call empty_environment,dist)
+	build/dist/bin/python -m pip install --quiet --group dist
 	rm -rf dist
-	$(BIN)/python -m build --outdir dist
-	$(BIN)/twine check --strict dist/*
+	build/dist/bin/python -m build --outdir dist
+	build/dist/bin/twine check --strict dist/*
+
+test-wheel:  ## run the tests on the wheel in dist/, in a fresh environment of PYTHON
+	$(call empty_environment,wheel)
+	build/wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[rfmid,export]" --group test
+	$(call test_installed,wheel)
+
+test-lowest:  ## the same, with each dependency at its lower bound (Python 3.11 or 3.12)
+	$(call empty_environment,lowest)
+	build/lowest/bin/python -m pip install --quiet 'uv>=0.8'
+	build/lowest/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct \
+		"mlthresh[rfmid,export] @ $$(ls dist/*.whl)" --group test
+	$(call test_installed,lowest)
 
 clean:  ## remove what the targets made, .venv included
-	rm -rf $(VENV) dist docs/_build docs/auto_gallery docs/reference/generated $(RUN)
+	rm -rf $(VENV) build dist docs/_build docs/auto_gallery docs/reference/generated $(RUN)

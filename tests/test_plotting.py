@@ -699,9 +699,24 @@ def test_pyplot_knows_the_figure_where_it_is_in_use():
     assert run_python(code) == ["True", "1", "None"]
 
 
-def test_without_matplotlib_the_extra_is_named():
-    code = (
-        "import sys; sys.modules['matplotlib.figure'] = None\n"
-        "try:\n    " + DRAW + "\nexcept ImportError as error:\n    print(error)"
-    )
-    assert '"mlthresh[plot]"' in run_python(code)
+WITHOUT_MATPLOTLIB = """
+import sys
+sys.modules["matplotlib"] = None
+import mlthresh
+labels, scores, one = [[1, 0], [0, 1]], [[0.9, 0.1], [0.2, 0.8]], {"class_of_interest": 0}
+for draw in (
+    lambda: mlthresh.ThresholdDisplay.from_predictions(labels, scores, 0.5, **one),
+    lambda: mlthresh.OperatingPointDisplay.from_predictions(labels, scores, 0.5, **one),
+    lambda: mlthresh.ForestDisplay.from_predictions(labels, scores, 0.5, n_resamples=5),
+    lambda: mlthresh.ImbalanceDisplay.from_labels(labels),
+    lambda: mlthresh.CoOccurrenceDisplay.from_labels(labels),
+):
+    try:
+        draw()
+    except ImportError as error:
+        print(str(error).rpartition(" ")[2])
+"""
+
+
+def test_without_matplotlib_every_display_names_the_extra():
+    assert run_python(WITHOUT_MATPLOTLIB) == ['"mlthresh[plot]"'] * 5

@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from mlthresh.weights import compute_pos_weight as compute_pos_weight
     from mlthresh.weights import effective_number_weights as effective_number_weights
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 # The module that defines each public name.
 _MODULE_OF = {

@@ -227,7 +227,7 @@ def test_an_error_ends_all_processes_and_is_said_once(
     result = subprocess.run(
         [*command, "-m", "--", "examples.rfmid", *arguments, "--device", "cpu"],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}/src"},
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,

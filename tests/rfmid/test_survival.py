@@ -180,7 +180,7 @@ def test_a_killed_command_is_resumed(whole: Path, shared_data_folder: Path, tmp_
     settings = ["--data", str(shared_data_folder), "--preset", "demo", "--min-count", "1"]
     settings += ["--certify-share", "0", "--image-size", "32", "--epochs", "2"]
     settings += ["--batch-size", "8", "--device", "cpu", "--num-workers", "2", "--cache", "none"]
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}/src", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([*command, *settings], cwd=ROOT, env=environment)
     checkpoint, deadline = RunFolder(tmp_path).checkpoint, time.monotonic() + 120
     while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:

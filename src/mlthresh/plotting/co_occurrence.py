@@ -137,13 +137,13 @@ class CoOccurrenceDisplay(Display):
         """
         if values not in ("conditional", "counts"):
             raise InputError(f"values must be 'conditional' or 'counts', got {values!r}")
-        from matplotlib.colors import LogNorm, Normalize
-
         support = np.diag(self.co_occurrence)
         order = np.argsort(-support, kind="stable")
         n_classes = len(order)
         side = 2.2 + (0.42 if n_classes <= _READABLE else 0.24) * max(n_classes, 3)
         (axes,), _ = self._start(ax, (side + 1.0, side))
+        from matplotlib.colors import LogNorm, Normalize
+
         shares = values == "conditional"
         matrix = np.asarray(self.conditional if shares else self.co_occurrence, dtype=np.float64)
         matrix = matrix[np.ix_(order, order)]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from benchmarks import fuzz
-from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning, search
+from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning, search, thinning
+from mlthresh.counts import SortedClass
 from mlthresh.objectives import resolve_objective
 
 OBJECTIVES = ["f1", "jaccard", "mcc", "youden", fbeta(2), cost(miss=5, false_alarm=1)]
@@ -121,3 +122,21 @@ def test_cuts_searched_block_by_block_give_the_same(seed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(search, "_CUTS_AT_ONCE", 2)
         fuzz.check(case)
+
+
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_cuts_that_are_thinned_give_the_same(seed, stretch):
+    case = fuzz.draw(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(thinning, "_FEW", 2)
+        patch.setattr(thinning, "_STRETCH", stretch)
+        fuzz.check(case)
+
+
+def test_most_cuts_of_a_large_class_are_not_looked_at():
+    y_true, y_score = large()
+    one_class = SortedClass(y_score[:, 3], y_true[:, 3])
+    kept = thinning.thinned(
+        one_class, one_class.positive, pruning.Constraints(), 0, resolve_objective("f1")
+    )
+    assert len(kept) < len(one_class.positive) / 5

@@ -137,6 +137,8 @@ def as_labels(labels: Any, name: str = "labels") -> tuple[npt.NDArray[Any], tupl
         return array, columns
     for rows in row_blocks(*array.shape):
         block = array[rows]
+        if array.dtype.kind != "f" and block.min() >= 0 and block.max() <= 1:
+            continue
         bad = (block != 0) & (block != 1)
         if not bad.any():
             continue
@@ -231,6 +233,8 @@ def matched_class_names(
 
 def per_class(value: Any, n_classes: int, name: str) -> npt.NDArray[np.float64]:
     """Broadcast a number or one number per class to shape (n_classes,); NaN raises."""
+    if isinstance(value, (int, float)) and value == value:
+        return np.full(n_classes, value, dtype=np.float64)
     array = as_float64(value, name)
     if array.shape not in ((), (n_classes,)):
         raise InputError(f"{name} must be a number or have shape ({n_classes},), got {array.shape}")
@@ -241,7 +245,7 @@ def per_class(value: Any, n_classes: int, name: str) -> npt.NDArray[np.float64]:
 
 def as_float64(value: Any, name: str) -> npt.NDArray[np.float64]:
     """Return numbers as a float64 array of their shape."""
-    if isinstance(value, float | int):
+    if isinstance(value, (int, float)):
         return np.array(value, dtype=np.float64)
     array = to_numpy(value, name)[0]
     try:

@@ -31,23 +31,13 @@ class _BinnedClass(SortedClass):
         n_samples: npt.NDArray[np.int64],
     ) -> None:
         edges = bins.edges.astype(dtype)
-        super().__init__(edges[:0], edges[:0])
         negative, positive = (np.flatnonzero(row) for row in weight)
         self.negative, self.positive = edges[negative], edges[positive]
-        self._negative_weight = from_here_up(weight[0, negative])
-        self._positive_weight = from_here_up(weight[1, positive])
-        self._n_samples = n_samples
+        self.weights = from_here_up(weight[1, positive]), from_here_up(weight[0, negative])
+        self.total = float(self.weights[0][0]), float(self.weights[1][0])
+        self.n_negatives, self.n_positives = n_samples.tolist()
+        self.floor = dtype.type(-np.inf)
         self._bins = bins
-
-    @property
-    def n_positives(self) -> int:
-        """Number of positive samples."""
-        return int(self._n_samples[1])
-
-    @property
-    def n_negatives(self) -> int:
-        """Number of negative samples."""
-        return int(self._n_samples[0])
 
     def usable(self, threshold: np.floating[Any]) -> np.floating[Any]:
         """Return the next edge: no bin is cut."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+import math
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -52,8 +52,14 @@ class SortedClass:
 
     positive: FloatArray
     negative: FloatArray
+    n_positives: int
+    n_negatives: int
+    total: tuple[float, float]
+    """The weight of all positives, and of all negatives."""
     floor: np.floating[Any]
     """Thresholds below this can't be counted: lower negatives are not listed."""
+    weights: tuple[CountArray, CountArray] | None = None
+    """The weight of positives and of negatives from each rank up; None where each weighs 1."""
 
     def __init__(
         self,
@@ -66,13 +72,15 @@ class SortedClass:
         if weight is None:
             self.positive = np.sort(score[is_positive])
             self.negative = np.sort(score[is_negative])
-            self._positive_weight = self._negative_weight = None
+            self.total = len(self.positive), len(self.negative)
         else:
             counted = weight > 0
-            self.positive, self._positive_weight = _sorted(score, weight, is_positive & counted)
-            self.negative, self._negative_weight = _sorted(score, weight, is_negative & counted)
+            self.positive, positive_weight = _sorted(score, weight, is_positive & counted)
+            self.negative, negative_weight = _sorted(score, weight, is_negative & counted)
+            self.weights = positive_weight, negative_weight
+            self.total = float(positive_weight[0]), float(negative_weight[0])
+        self.n_positives, self.n_negatives = len(self.positive), len(self.negative)
         self.floor = score.dtype.type(-np.inf)
-        self._unlisted = 0
 
     @classmethod
     def above(
@@ -85,55 +93,42 @@ class SortedClass:
         """Return a class of which only the negatives of at least `floor` are listed, sorted."""
         one_class = cls.__new__(cls)
         one_class.positive, one_class.negative = positive, negative
-        one_class._positive_weight = one_class._negative_weight = None
+        one_class.total = len(positive), n_negatives
+        one_class.n_positives, one_class.n_negatives = one_class.total
         one_class.floor = floor
-        one_class._unlisted = n_negatives - len(negative)
         return one_class
-
-    @property
-    def n_positives(self) -> int:
-        """Number of positive samples."""
-        return len(self.positive)
-
-    @property
-    def n_negatives(self) -> int:
-        """Number of negative samples."""
-        return len(self.negative) + self._unlisted
 
     def distinct_scores(self) -> FloatArray:
         """Return every distinct score, ascending."""
-        return np.unique(np.concatenate([self.positive, self.negative]))
+        # Such a sort merges what is in order already.
+        scores = np.sort(np.concatenate([self.positive, self.negative]), kind="stable")
+        is_first = np.ones(len(scores), dtype=bool)
+        np.not_equal(scores[1:], scores[:-1], out=is_first[1:])
+        distinct: FloatArray = scores[is_first]
+        return distinct
 
-    @cached_property
-    def total(self) -> tuple[float, float]:
-        """The weight of all positives, and of all negatives."""
-        if self._positive_weight is None or self._negative_weight is None:
-            return float(self.n_positives), float(self.n_negatives)
-        return float(self._positive_weight[0]), float(self._negative_weight[0])
+    def ranks(self, thresholds: FloatArray) -> Ranks:
+        """Return how many listed positives, and how many negatives, lie below each threshold."""
+        return self.positive.searchsorted(thresholds), self.negative.searchsorted(thresholds)
 
-    def called(self, thresholds: FloatArray) -> tuple[Ranks, npt.NDArray[Any], npt.NDArray[Any]]:
-        """Return how many listed positives and negatives lie below, and the weight of the rest."""
-        below = self.positive.searchsorted(thresholds)
-        below_negative = self.negative.searchsorted(thresholds)
-        below_both = below, below_negative
-        if self._positive_weight is None or self._negative_weight is None:
-            return below_both, len(self.positive) - below, len(self.negative) - below_negative
-        return below_both, self._positive_weight[below], self._negative_weight[below_negative]
+    def called(self, ranks: Ranks) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the weight of the positives, and of the negatives, from these ranks up."""
+        if self.weights is None:
+            return len(self.positive) - ranks[0], len(self.negative) - ranks[1]
+        return self.weights[0][ranks[0]], self.weights[1][ranks[1]]
 
     def counts(self, thresholds: FloatArray) -> Counts:
         """Count at each threshold t, where a score is called positive if it is >= t."""
-        _, hits, alarms = self.called(thresholds)
-        tp, fp = hits.astype(np.float64), alarms.astype(np.float64)
+        tp, fp = (weight.astype(np.float64) for weight in self.called(self.ranks(thresholds)))
         positives, negatives = self.total
         return Counts(tp, fp, positives - tp, negatives - fp)
 
-    def score_below(self, positive_rank: int, negative_rank: int) -> np.floating[Any]:
+    def score_below(self, positive_rank: int, negative_rank: int) -> float:
         """Return the largest listed score below a threshold with these ranks, or -infinity."""
-        below = self.positive.dtype.type(-np.inf)
-        if positive_rank:
-            below = self.positive[positive_rank - 1]
-        if negative_rank and self.negative[negative_rank - 1] > below:
-            below = self.negative[negative_rank - 1]
+        # Python's own floats hold every score, and cost less than NumPy's.
+        below: float = self.positive.item(positive_rank - 1) if positive_rank else -math.inf
+        if negative_rank:
+            below = max(below, self.negative.item(negative_rank - 1))
         return below
 
     def usable(self, threshold: np.floating[Any]) -> np.floating[Any]:
@@ -151,23 +146,21 @@ def sort_classes(
     """Return each column of the matrices as a `SortedClass`, for less than one by one."""
     if weight is not None:
         return [SortedClass(scores[:, c], labels[:, c], weight) for c in range(scores.shape[1])]
-    columns, by_class = scores.T, np.ascontiguousarray(labels.T)
-    positives, negatives = (_sorted_rows(columns, by_class == value) for value in (1, 0))
-    lowest = scores.dtype.type(-np.inf)
-    return [
-        SortedClass.above(lowest, positive, negative, len(negative))
-        for positive, negative in zip(positives, negatives, strict=True)
-    ]
-
-
-def _sorted_rows(matrix: FloatArray, chosen: npt.NDArray[np.bool_]) -> list[FloatArray]:
-    """Return the chosen entries of each row, sorted."""
-    stop = np.cumsum(np.count_nonzero(chosen, axis=1)).tolist()
-    values = matrix[chosen]
-    rows = [values[a:b] for a, b in zip([0, *stop], stop, strict=False)]
-    for row in rows:
-        row.sort()
-    return rows
+    columns, by_class = (np.ascontiguousarray(matrix.T) for matrix in (scores, labels))
+    lowest, unused = scores.dtype.type(-np.inf), scores.dtype.type(np.inf)
+    is_positive, is_negative = by_class == 1, by_class == 0
+    # Most samples are negatives, which one call sorts; what is none ends up behind them.
+    negatives = np.where(is_negative, columns, unused)
+    negatives.sort(axis=1)
+    positives, start, classes = columns[is_positive], 0, []
+    each = (np.count_nonzero(chosen, axis=1).tolist() for chosen in (is_positive, is_negative))
+    for c, (n_positives, n_negatives) in enumerate(zip(*each, strict=True)):
+        positive = positives[start : start + n_positives]
+        positive.sort()
+        start += n_positives
+        negative = negatives[c, :n_negatives]
+        classes.append(SortedClass.above(lowest, positive, negative, n_negatives))
+    return classes
 
 
 def from_here_up(weight: CountArray) -> CountArray:

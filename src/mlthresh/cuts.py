@@ -45,8 +45,9 @@ def allowed_cuts(
     allowed = []
     each = zip(classes, scores, window.lowest, window.highest, strict=True)
     for c, (one_class, ascending, lowest, highest) in enumerate(each):
-        start = ascending.searchsorted(max(lowest, one_class.floor))
-        stop = ascending.searchsorted(highest)
+        bottom = max(lowest, one_class.floor)
+        start = 0 if bottom == -np.inf else ascending.searchsorted(bottom)
+        stop = len(ascending) if highest == np.inf else ascending.searchsorted(highest)
         within = ascending[start : max(start, stop)]
         allowed.append(np.concatenate((within, window.highest[c : c + 1])))
     return allowed
@@ -64,13 +65,13 @@ class Cuts:
 
     def __init__(self, classes: Sequence[SortedClass], thresholds: Sequence[FloatArray]) -> None:
         self._classes = classes
-        each = [one.called(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
-        self._ranks = [ranks for ranks, _, _ in each]
+        self._ranks = [one.ranks(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
         self.segments = Segments([len(cuts) for cuts in thresholds])
         self.threshold = np.concatenate(thresholds)
-        tp = np.concatenate([hits for _, hits, _ in each], dtype=np.float64)
-        fp = np.concatenate([alarms for _, _, alarms in each], dtype=np.float64)
-        totals = np.array([one_class.total for one_class in classes]).T
+        called = [one.called(ranks) for one, ranks in zip(classes, self._ranks, strict=True)]
+        tp = np.concatenate([hits for hits, _ in called], dtype=np.float64)
+        fp = np.concatenate([alarms for _, alarms in called], dtype=np.float64)
+        totals = np.array([one.total for one in classes], dtype=np.float64).T
         positives, negatives = totals.take(self.segments.of_class, axis=1)
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
 
@@ -111,11 +112,12 @@ class Cuts:
         within = (index - self.segments.start).tolist()
         lower = np.array(
             [
-                one_class.score_below(positive_rank[i], negative_rank[i])
+                one_class.score_below(positive_rank.item(i), negative_rank.item(i))
                 for one_class, (positive_rank, negative_rank), i in zip(
                     self._classes, self._ranks, within, strict=True
                 )
-            ]
+            ],
+            dtype=upper.dtype,
         )
         gap = np.isfinite(lower) & np.isfinite(upper)
         middle = np.where(gap, lower, upper) / 2 + upper / 2

@@ -26,11 +26,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mlthresh._arrays import FloatArray
 from mlthresh._segments import Index, Segments
 from mlthresh.constraints import Task
 from mlthresh.counts import CountArray, Counts, SortedClass
 from mlthresh.cuts import Choices, Cuts, allowed_cuts
-from mlthresh.objectives import Objective
+from mlthresh.objectives import Evaluate, Objective
+from mlthresh.thinning import thinned
 
 __all__ = ["Worth", "best_sum", "choose_together", "search_together"]
 
@@ -59,7 +61,7 @@ def best_sum(
     admissible: npt.NDArray[np.bool_],
     objective: Objective,
     negatives_elsewhere: float = 0.0,
-) -> tuple[Index, Worth]:
+) -> tuple[Index, Worth, float]:
     """Choose an admissible entry of each class, so that the summed counts are the best.
 
     Parameters
@@ -80,6 +82,8 @@ def best_sum(
         The first of each class's best.
     worth : Worth
         What counts are worth at the optimum, where `index` has the most worth.
+    value : float
+        The objective at the optimum.
     """
     if objective.worth is None:
         raise TypeError(f"objective {objective.name!r} does not say what a hit is worth")
@@ -94,11 +98,10 @@ def best_sum(
         worth = Worth(*objective.worth(*(float(count[0]) for count in at_index)))
         candidate = segments.first_best(worth(*counts), admissible)
         at_candidate = summed(candidate)
+        value = objective(*at_candidate)
         # The second is for rounding: where the worth grows, the value does.
-        if worth(*at_candidate) <= worth(*at_index) or objective(*at_candidate) <= objective(
-            *at_index
-        ):
-            return candidate, worth
+        if worth(*at_candidate) <= worth(*at_index) or value <= objective(*at_index):
+            return candidate, worth, float(value[0])
         index = candidate
 
 
@@ -116,8 +119,10 @@ def choose_together(
         lost = ~(feasible & task.window.holds)
     kept = np.where(lost, 0.0, 1.0)[cuts.segments.of_class]
     counts = Counts(kept * tp, kept * fp, fn + (1 - kept) * tp, tn + (1 - kept) * fp)
-    index, worth = best_sum(cuts.segments, counts, admissible, objective, negatives_elsewhere)
-    choices = cuts.at(index, np.zeros(len(index)), feasible)
+    index, worth, value = best_sum(
+        cuts.segments, counts, admissible, objective, negatives_elsewhere
+    )
+    choices = cuts.at(index, np.full(len(index), value), feasible)
     return index, choices, worth
 
 
@@ -138,10 +143,41 @@ def search_together(
             one_class.distinct_scores() if every else one_class.positive
             for one_class, every in zip(classes, every_cut.tolist(), strict=True)
         ]
-        cuts = Cuts(classes, allowed_cuts(classes, scores, task.window))
-        index, choices, worth = choose_together(cuts, task, objective, negatives_elsewhere)
+        allowed = allowed_cuts(classes, scores, task.window)
+        thin = ~every_cut & objective.rises_with_hits
+        cuts, index, choices, worth = _choose_of_many(
+            classes, allowed, thin, task, objective, negatives_elsewhere
+        )
         lacking = ~(choices.feasible & (worth.loss > 0) | every_cut)
         if not lacking.any():
             threshold = cuts.midway(index, task.window.lowest)
             return choices._replace(threshold=threshold), worth
         every_cut |= lacking
+
+
+def _choose_of_many(
+    classes: Sequence[SortedClass],
+    allowed: Sequence[FloatArray],
+    thin: npt.NDArray[np.bool_],
+    task: Task,
+    objective: Objective,
+    negatives_elsewhere: float,
+) -> tuple[Cuts, Index, Choices, Worth]:
+    """Choose of these cuts, holding of the classes to `thin` a part that is known to suffice.
+
+    What suffices depends on the worth at the optimum. The worth at the best of the parts so far
+    gives the next parts, in which the best is better until it is the optimum, as in `best_sum`.
+    """
+    value = -np.inf
+    evaluate: Evaluate = objective
+    while True:
+        parts = [
+            thinned(one_class, of_class, task.constraints, c, evaluate) if thin[c] else of_class
+            for c, (one_class, of_class) in enumerate(zip(classes, allowed, strict=True))
+        ]
+        cuts = Cuts(classes, parts)
+        index, choices, worth = choose_together(cuts, task, objective, negatives_elsewhere)
+        is_whole = all(part is of_class for part, of_class in zip(parts, allowed, strict=True))
+        if is_whole or choices.value[0] <= value:
+            return cuts, index, choices, worth
+        value, evaluate = choices.value[0], worth

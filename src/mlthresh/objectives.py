@@ -16,8 +16,9 @@ import numpy.typing as npt
 from mlthresh.counts import CountArray
 from mlthresh.exceptions import InputError
 
-__all__ = ["Objective", "cost", "fbeta", "ratio", "resolve_objective"]
+__all__ = ["Evaluate", "Objective", "cost", "fbeta", "ratio", "resolve_objective"]
 
+Evaluate = Callable[[CountArray, CountArray, CountArray, CountArray], CountArray]
 CountFunction = Callable[[CountArray, CountArray, CountArray, CountArray], npt.ArrayLike]
 WorthFunction = Callable[[float, float, float, float], tuple[float, float]]
 

@@ -87,7 +87,7 @@ def pooled_targets(
     counts = Counts(*(np.concatenate(count) for count in zip(*each, strict=True)))
     among = np.concatenate(admissible)
     if together:
-        index, _ = best_sum(segments, counts, among, objective)
+        index, *_ = best_sum(segments, counts, among, objective)
     else:
         index = segments.first_best(objective(*counts), among)
     found = dict(zip(known, np.concatenate(candidates)[index], strict=True))

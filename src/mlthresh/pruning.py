@@ -8,7 +8,6 @@ classes the part above g is small, and only that is sorted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh.constraints import Constraints
-from mlthresh.counts import CountArray, Counts, SortedClass
-from mlthresh.objectives import Objective
+from mlthresh.counts import Counts, SortedClass
+from mlthresh.objectives import Evaluate, Objective
 
 __all__ = ["is_proven", "promising_parts"]
 
@@ -68,7 +67,7 @@ def is_proven(
     part: SortedClass,
     threshold: np.floating[Any],
     value: float,
-    objective: Callable[[CountArray, CountArray, CountArray, CountArray], CountArray],
+    objective: Evaluate,
 ) -> bool:
     """Tell whether no cut below the part's floor can be as good as this feasible one above it."""
     rank = (int(scores.searchsorted(threshold)) for scores in (part.positive, part.negative))
@@ -146,10 +145,11 @@ def _negatives_from(
         rows = slice(start, start + blocks.step)
         block = np.ascontiguousarray(scores[rows].T)
         is_negative = np.ascontiguousarray(labels[rows].T) == 0
-        n_negatives += np.count_nonzero(is_negative, axis=1)
+        n_negatives += [np.count_nonzero(row) for row in is_negative]
         is_negative &= block >= floors[:, None]
-        for c in np.flatnonzero(np.isfinite(floors)):
-            kept[c].append(block[c][is_negative[c]])
+        for c in np.flatnonzero(np.isfinite(floors)).tolist():
+            # Twice as fast as a mask for an index.
+            kept[c].append(block[c].take(np.flatnonzero(is_negative[c])))
     return _joined(kept, scores.dtype), n_negatives
 
 

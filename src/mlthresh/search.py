@@ -11,6 +11,7 @@ from mlthresh.constraints import Task
 from mlthresh.counts import SortedClass
 from mlthresh.cuts import Choices, Cuts, allowed_cuts
 from mlthresh.objectives import Objective
+from mlthresh.thinning import thinned
 
 __all__ = ["search_exact", "search_nearest", "search_points"]
 
@@ -40,7 +41,13 @@ def search_exact(classes: Sequence[SortedClass], task: Task, objective: Objectiv
     if not objective.falls_with_false_alarms:
         return _search_every_cut(classes, task, objective)
     positives = [one_class.positive for one_class in classes]
-    choices = _search_allowed(classes, positives, task, objective)
+    cuts = allowed_cuts(classes, positives, task.window)
+    if objective.rises_with_hits:
+        cuts = [
+            thinned(one_class, of_class, task.constraints, c, objective)
+            for c, (one_class, of_class) in enumerate(zip(classes, cuts, strict=True))
+        ]
+    choices = _search_cuts(classes, cuts, task, objective)
     settled = choices.feasible & (choices.counts.tp > 0)
     if task.constraints.min_precision is not None:
         # Among cuts without a hit, one with false alarms has a precision (0), one without has none.
@@ -76,13 +83,12 @@ def search_nearest(
 
 def _search_every_cut(classes: Sequence[SortedClass], task: Task, objective: Objective) -> Choices:
     distinct = [one_class.distinct_scores() for one_class in classes]
-    return _search_allowed(classes, distinct, task, objective)
+    return _search_cuts(classes, allowed_cuts(classes, distinct, task.window), task, objective)
 
 
-def _search_allowed(
-    classes: Sequence[SortedClass], scores: Sequence[FloatArray], task: Task, objective: Objective
+def _search_cuts(
+    classes: Sequence[SortedClass], cuts: list[FloatArray], task: Task, objective: Objective
 ) -> Choices:
-    cuts = allowed_cuts(classes, scores, task.window)
     for c, of_class in enumerate(cuts):
         if len(of_class) > _CUTS_AT_ONCE:
             # The best cut is the best of the blocks' best, whose counts need not be held at once.

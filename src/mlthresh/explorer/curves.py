@@ -86,7 +86,7 @@ def thin(
     value_of |= asked
 
     threshold = np.array(sorted(value_of), dtype=dtype)
-    _, tp, fp = one_class.called(threshold)
+    tp, fp = one_class.called(one_class.ranks(threshold))
     decides = np.stack([tp, fp])
     is_asked = np.isin(threshold, list(asked))
     taken = {tuple(pair) for pair in decides[:, is_asked].T.tolist()}
@@ -150,14 +150,14 @@ def _next_scores(one_class: SortedClass, marks: FloatArray) -> FloatArray:
 
 def _between(one_class: SortedClass, scores: FloatArray) -> npt.NDArray[np.float64]:
     """Return a short decimal in the gap below each score, which makes the cut at that score."""
-    (positive_rank, negative_rank), _, _ = one_class.called(scores)
+    positive_rank, negative_rank = one_class.ranks(scores)
     ranks = zip(positive_rank.tolist(), negative_rank.tolist(), strict=True)
     below = [one_class.score_below(*pair) for pair in ranks]
     each = zip(below, scores, strict=True)
     return np.array([_decimal(lower, upper) for lower, upper in each], dtype=np.float64)
 
 
-def _decimal(below: np.floating[Any], score: np.floating[Any]) -> float:
+def _decimal(below: float, score: np.floating[Any]) -> float:
     """Return the number of fewest digits near the middle of the gap, its upper end included."""
     if np.isfinite(below):
         kind, middle = type(score), float(below) / 2 + float(score) / 2

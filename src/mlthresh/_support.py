@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -74,37 +74,42 @@ REAL = Scale(lambda score: score.astype(np.float64), lambda x: x)
 LOGIT = Scale(_logit, sigmoid)
 
 
-def condense(classes: Sequence[SortedClass], scale: Scale) -> Support:
+class _OneClass(NamedTuple):
+    """The points of one class, as in `Support`, but not padded."""
+
+    score: Matrix
+    positive: Matrix
+    negative: Matrix
+    cuts: FloatArray
+    thresholds: FloatArray
+    unit: float
+
+
+def condense(classes: Iterable[SortedClass], scale: Scale) -> Support:
     """Represent each class by points that grow coarser from both ends towards the middle.
 
     A point stands for at most 1/50 of the scores between it and the nearer end, so that the
     cost grows with the logarithm of the number of samples and a threshold stays fine where few
-    samples lie beyond it.
+    samples lie beyond it. Each class is looked at once and may then be forgotten.
     """
     rows = [_condense_one(one_class, scale) for one_class in classes]
-    shape = (len(rows), max(1, *(len(row[0]) for row in rows)))
+    shape = (len(rows), max(1, *(len(row.score) for row in rows)))
     score, positive, negative = np.zeros((3, *shape))
-    unit = np.ones(len(rows))
-    for c, (one_class, (points, cuts, _)) in enumerate(zip(classes, rows, strict=True)):
-        if len(points) == 0:
-            continue
-        k = len(points)
-        score[c, :k], score[c, k:] = points, points[-1]
-        tp, fp, fn, tn = one_class.counts(cuts)
-        n_samples = one_class.n_positives + one_class.n_negatives
-        unit[c] = (tp[0] + fp[0] + fn[0] + tn[0]) / n_samples
-        positive[c, :k] = -np.diff(tp, append=0) / unit[c]
-        negative[c, :k] = -np.diff(fp, append=0) / unit[c]
-    # Running sums of weights leave rounding errors where there is no weight.
-    positive, negative = np.maximum(positive, 0), np.maximum(negative, 0)
-    return Support(score, positive, negative, [r[1] for r in rows], [r[2] for r in rows], unit)
+    for c, row in enumerate(rows):
+        k = len(row.score)
+        if k:
+            score[c, :k], score[c, k:] = row.score, row.score[-1]
+            positive[c, :k], negative[c, :k] = row.positive, row.negative
+    cuts, thresholds = [row.cuts for row in rows], [row.thresholds for row in rows]
+    unit = np.array([row.unit for row in rows])
+    return Support(score, positive, negative, cuts, thresholds, unit)
 
 
-def _condense_one(one_class: SortedClass, scale: Scale) -> tuple[Matrix, FloatArray, FloatArray]:
-    """Return the points on the real line, their cuts, and thresholds that make these cuts."""
+def _condense_one(one_class: SortedClass, scale: Scale) -> _OneClass:
     distinct = one_class.distinct_scores()
     if len(distinct) == 0:
-        return np.empty(0), distinct, distinct
+        none = np.empty(0)
+        return _OneClass(none, none, none, distinct, distinct, 1.0)
     start = _starts(len(distinct))
     stop = np.append(start[1:], len(distinct))
     typical = scale.to_real(one_class.typical(distinct[(start + stop - 1) // 2]))
@@ -113,7 +118,12 @@ def _condense_one(one_class: SortedClass, scale: Scale) -> tuple[Matrix, FloatAr
     middle = middle.astype(distinct.dtype)
     # Rounding may leave the gap, and neighbouring floats have no number between them.
     thresholds = np.where((below < middle) & (middle < cuts), middle, cuts)
-    return typical, cuts, thresholds
+    tp, fp, fn, tn = one_class.counts(cuts)
+    n_samples = one_class.n_positives + one_class.n_negatives
+    unit = float(tp[0] + fp[0] + fn[0] + tn[0]) / n_samples
+    # Running sums of weights leave rounding errors where there is no weight.
+    positive, negative = (np.maximum(-np.diff(x, append=0) / unit, 0) for x in (tp, fp))
+    return _OneClass(typical, positive, negative, cuts, thresholds, unit)
 
 
 def _starts(n_scores: int) -> npt.NDArray[np.intp]:

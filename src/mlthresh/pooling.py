@@ -30,12 +30,11 @@ import numpy.typing as npt
 from mlthresh._arrays import FloatArray
 from mlthresh._hierarchical import fit_logistic
 from mlthresh._segments import Segments
-from mlthresh._support import LOGIT, REAL, Matrix, Support, condense
+from mlthresh._support import Matrix, Support
 from mlthresh.constraints import Constraints, Window
-from mlthresh.counts import Counts, SortedClass, from_here_up
+from mlthresh.counts import Counts, from_here_up
 from mlthresh.joint import best_sum
 from mlthresh.objectives import Objective
-from mlthresh.threshold_set import ScoreScale
 
 __all__ = ["pooled_targets"]
 
@@ -44,37 +43,30 @@ _TAIL = 3.0  # spreads from the median beyond which the common scale turns logar
 
 
 def pooled_targets(
-    classes: Sequence[SortedClass],
+    support: Support,
     windows: Sequence[Window],
     objective: Objective,
     constraints: Sequence[Constraints],
-    score_scale: ScoreScale,
     *,
     together: bool = False,
-) -> list[np.floating[Any] | None]:
+) -> list[np.floating[Any]]:
     """Return for each class the threshold with the best expected objective.
 
     Where some threshold of the window satisfies the constraints in expectation, the best of
-    those. A class without samples gets the median of the others' thresholds. Without a single
-    positive in any class there is nothing to borrow, and there are no targets.
+    those. A class without samples gets the median of the others' thresholds.
 
     Parameters
     ----------
-    classes : sequence of SortedClass
-        With all their samples; for the score scale "probability" in [0, 1].
+    support : Support
+        Of all classes, of which one has a positive.
     windows, constraints : sequences of n_classes
     objective : Objective
         Called with expected counts, which are not whole numbers.
-    score_scale : {"probability", "real"}
-        Probabilities are seen through the logit, real scores as they are.
     together : bool, default False
         The best objective is that of the expected counts summed over the classes.
     """
-    support = condense(classes, LOGIT if score_scale == "probability" else REAL)
-    if not support.positive.any():
-        return [None] * len(classes)
     probability = class_probability(support)
-    known = [c for c in range(len(classes)) if len(support.cuts[c])]
+    known = [c for c, cuts in enumerate(support.cuts) if len(cuts)]
     candidates = [_candidates(support, c, windows[c]) for c in known]
     each = [
         _expected_counts(support, c, probability[c])(thresholds)

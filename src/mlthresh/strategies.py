@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from mlthresh._arrays import FloatArray
 from mlthresh._segments import Index
+from mlthresh._support import LOGIT, REAL, condense
 from mlthresh.constraints import Task, Window
 from mlthresh.counts import Counts, SortedClass
 from mlthresh.cuts import Choices, Cuts
@@ -221,40 +222,42 @@ def pooled(
 
     With `together`, the best average.
     """
-    n_classes = data.n_classes
-    found = Found.nothing(n_classes, data.dtype)
-    everything = slice(0, n_classes)
-    classes = data.sorted_classes(everything)
-    some, supported = found.supported(everything, classes)
+    found = Found.nothing(data.n_classes, data.dtype)
+
+    def each_class() -> Iterator[SortedClass]:
+        for columns in data.batches:
+            classes = data.sorted_classes(columns)
+            found.supported(columns, classes)
+            yield from classes
+
+    support = condense(each_class(), LOGIT if score_scale == "probability" else REAL)
+    if not found.support.any():
+        return found.settled(task, objective)
     # Nothing is promised for a class without positives, so its window is all that is allowed.
     has_positive = found.support > 0
     ends = zip(task.window, task.allowed, strict=True)
     task = task._replace(window=Window(*(np.where(has_positive, *end) for end in ends)))
-    each_task = [task.of(c) for c in range(n_classes)]
+    each_task = [task.of(c) for c in range(data.n_classes)]
     expected_best = pooled_targets(
-        classes,
+        support,
         [one.window for one in each_task],
         objective,
         [one.constraints for one in each_task],
-        score_scale,
         together=together,
     )
-    usable = [
-        one_class.usable(target)
-        for one_class, target in zip(classes, expected_best, strict=True)
-        if target is not None
-    ]
-    if not usable:  # no class has a positive
-        return found.settled(task, objective)
-    targets = np.array(usable, dtype=data.dtype)
-    found.choices.put(some, search_nearest(supported, targets[some], task.of(some), objective))
-    others = np.flatnonzero(~has_positive)
-    if len(others):  # neither recall nor precision can be looked at
-        free = replace(task.constraints, min_recall=None, min_precision=None)
-        of_others = task._replace(constraints=free).of(others)
-        choices = search_nearest(
-            [classes[c] for c in others.tolist()], targets[others], of_others, objective
-        )
-        found.choices.put(others, choices)
+    # Without positives, neither recall nor precision can be looked at.
+    free = task._replace(constraints=replace(task.constraints, min_recall=None, min_precision=None))
+    for columns in data.batches:
+        classes = data.sorted_classes(columns)  # once more, as all at once would take much memory
+        for chosen, own in ((has_positive, task), (~has_positive, free)):
+            some = columns.start + np.flatnonzero(chosen[columns])
+            if len(some):
+                of_some = [classes[c - columns.start] for c in some.tolist()]
+                usable = [
+                    one_class.usable(expected_best[c])
+                    for one_class, c in zip(of_some, some.tolist(), strict=True)
+                ]
+                targets = np.array(usable, dtype=data.dtype)
+                found.choices.put(some, search_nearest(of_some, targets, own.of(some), objective))
     found = found.settled(task, objective, borrowed=True)
     return found.averaged(objective) if together else found

@@ -13,7 +13,7 @@ from mlthresh._arrays import FloatArray
 from mlthresh._bins import Bins
 from mlthresh.certify import Units
 from mlthresh.constraints import Constraints, Window
-from mlthresh.counts import CountArray, SortedClass, from_here_up
+from mlthresh.counts import CountArray, Counts, SortedClass, from_here_up
 from mlthresh.exceptions import InputError
 from mlthresh.objectives import Objective
 
@@ -93,6 +93,13 @@ class BinnedScores:
         """Return the bins of these classes."""
         histograms = zip(self.weight[columns], self.n_samples[columns], strict=True)
         return [_BinnedClass(self.bins, self.dtype, *one) for one in histograms]
+
+    def counts_from(self, thresholds: FloatArray) -> tuple[FloatArray, Counts]:
+        """Return the next edges, and the counts there."""
+        edges = self.bins.known_from(thresholds)
+        classes = (self.sorted_classes(columns)[0] for columns in self.batches)
+        each = [one.counts(edges[c : c + 1]) for c, one in enumerate(classes)]
+        return edges, Counts(*(np.concatenate(count) for count in zip(*each, strict=True)))
 
     def promising_parts(
         self,

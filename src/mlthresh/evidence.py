@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import FloatArray
+from mlthresh._arrays import FloatArray, row_blocks
 from mlthresh.certify import Units
 from mlthresh.constraints import Constraints, Window
-from mlthresh.counts import SortedClass, sort_classes
+from mlthresh.counts import Counts, SortedClass, sort_classes
 from mlthresh.objectives import Objective
 from mlthresh.pruning import promising_parts
 
@@ -46,6 +46,9 @@ class Evidence(Protocol):
 
     def sorted_classes(self, columns: slice) -> Sequence[SortedClass]:
         """Return these classes with all their scores."""
+
+    def counts_from(self, thresholds: FloatArray) -> tuple[FloatArray, Counts]:
+        """Return a class's lowest threshold from this one up that can be counted at, and counts."""
 
     def promising_parts(
         self, objective: Objective, constraints: Constraints
@@ -105,6 +108,17 @@ class Rows:
     def sorted_classes(self, columns: slice) -> Sequence[SortedClass]:
         """Return these classes with all their scores."""
         return sort_classes(self.scores[:, columns], self.labels[:, columns], self.weight)
+
+    def counts_from(self, thresholds: FloatArray) -> tuple[FloatArray, Counts]:
+        """Return the thresholds, and the counts that one pass over the rows makes there."""
+        weight = np.ones(len(self.scores)) if self.weight is None else self.weight
+        counts = np.zeros((4, self.n_classes))
+        for rows in row_blocks(*self.scores.shape):
+            called, label = self.scores[rows] >= thresholds, self.labels[rows]
+            for i, chosen in enumerate((label == 1, label == 0)):
+                counts[i] += weight[rows] @ (chosen & called)
+                counts[i + 2] += weight[rows] @ (chosen & ~called)
+        return thresholds, Counts(*counts)
 
     def promising_parts(
         self, objective: Objective, constraints: Constraints

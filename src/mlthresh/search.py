@@ -59,26 +59,21 @@ def search_exact(classes: Sequence[SortedClass], task: Task, objective: Objectiv
 
 
 def search_nearest(
-    classes: Sequence[SortedClass], targets: FloatArray, task: Task, objective: Objective
+    one_class: SortedClass, called: float, task: Task, objective: Objective
 ) -> Choices:
-    """Return the targets that satisfy the constraints, else the cuts nearest to them that do.
+    """Return the cut of one class that satisfies the constraints and calls nearest to this many.
 
-    The nearest cut decides the fewest samples otherwise. Where no cut of the window satisfies
-    the constraints, the closest is returned, as in the exact search.
+    That cut decides the fewest samples otherwise. Where no cut of the window satisfies the
+    constraints, the closest is returned, as in the exact search.
     """
-    choices = search_points(classes, np.split(targets, len(targets)), task, objective)
-    for c in np.flatnonzero(~choices.feasible).tolist():
-        one = slice(c, c + 1)
-        distinct = [classes[c].distinct_scores()]
-        cuts = Cuts(classes[one], allowed_cuts(classes[one], distinct, task.window.of(one)))
-        feasible = np.all(task.constraints.of(c).shortfalls(cuts.counts) <= 0, axis=0)
-        if feasible.any():
-            called = choices.counts.tp[c] + choices.counts.fp[c]
-            distance = np.abs(cuts.counts.tp + cuts.counts.fp - called)
-            nearest = np.argmin(np.where(feasible, distance, np.inf))
-            cuts = Cuts(classes[one], [cuts.threshold[[nearest]]])
-        choices.put(one, _midway(cuts, task.of(one), objective))
-    return choices
+    classes = [one_class]
+    cuts = Cuts(classes, allowed_cuts(classes, [one_class.distinct_scores()], task.window))
+    feasible = np.all(task.constraints.of(0).shortfalls(cuts.counts) <= 0, axis=0)
+    if feasible.any():
+        distance = np.abs(cuts.counts.tp + cuts.counts.fp - called)
+        nearest = np.argmin(np.where(feasible, distance, np.inf))
+        cuts = Cuts(classes, [cuts.threshold[[nearest]]])
+    return _midway(cuts, task, objective)
 
 
 def _search_every_cut(classes: Sequence[SortedClass], task: Task, objective: Objective) -> Choices:

@@ -245,19 +245,18 @@ def pooled(
         [one.constraints for one in each_task],
         together=together,
     )
+    targets, counts = data.counts_from(np.array(expected_best, dtype=data.dtype))
     # Without positives, neither recall nor precision can be looked at.
     free = task._replace(constraints=replace(task.constraints, min_recall=None, min_precision=None))
-    for columns in data.batches:
-        classes = data.sorted_classes(columns)  # once more, as all at once would take much memory
-        for chosen, own in ((has_positive, task), (~has_positive, free)):
-            some = columns.start + np.flatnonzero(chosen[columns])
-            if len(some):
-                of_some = [classes[c - columns.start] for c in some.tolist()]
-                usable = [
-                    one_class.usable(expected_best[c])
-                    for one_class, c in zip(of_some, some.tolist(), strict=True)
-                ]
-                targets = np.array(usable, dtype=data.dtype)
-                found.choices.put(some, search_nearest(of_some, targets, own.of(some), objective))
+    fits, fits_free = (
+        np.all(own.constraints.shortfalls(counts) <= 0, axis=0) for own in (task, free)
+    )
+    feasible = np.where(has_positive, fits, fits_free)
+    found.choices.put(slice(None), Choices(targets, objective(*counts), counts, feasible))
+    for c in np.flatnonzero(~feasible).tolist():
+        one, called = slice(c, c + 1), counts.tp[c] + counts.fp[c]
+        own = task if has_positive[c] else free
+        choices = search_nearest(data.sorted_classes(one)[0], called, own.of(one), objective)
+        found.choices.put(one, choices)
     found = found.settled(task, objective, borrowed=True)
     return found.averaged(objective) if together else found

@@ -17,7 +17,7 @@ help:  ## list the targets
 $(VENV)/.stamp: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable '.[rfmid,export]' --group test --group lint
+	$(BIN)/python -m pip install --quiet --editable '.[rfmid,export,serve]' --group test --group lint
 	touch $@
 
 demo: $(VENV)/.stamp  ## train, tune, evaluate and report on generated fundus images
@@ -68,14 +68,14 @@ dist:  ## build wheel and sdist into dist/ and check them
 
 test-wheel:  ## run the tests on the wheel in dist/, in a fresh environment of PYTHON
 	$(call empty_environment,wheel)
-	build/wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[rfmid,export]" --group test
+	build/wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[rfmid,export,serve]" --group test
 	$(call test_installed,wheel)
 
 test-lowest:  ## the same, with each dependency at its lower bound (Python 3.11 or 3.12)
 	$(call empty_environment,lowest)
 	build/lowest/bin/python -m pip install --quiet 'uv>=0.8'
 	build/lowest/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct \
-		"mlthresh[rfmid,export] @ $$(ls dist/*.whl)" --group test
+		"mlthresh[rfmid,export,serve] @ $$(ls dist/*.whl)" --group test
 	$(call test_installed,lowest)
 
 clean:  ## remove what the targets made, .venv included

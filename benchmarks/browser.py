@@ -26,7 +26,8 @@ os.dup2(ends[0], 3)
 os.dup2(ends[1], 4)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
-_KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "End": 35, "Enter": 13, "Tab": 9, "z": 90}
+_KEYS = {"ArrowLeft": 37, "ArrowRight": 39, "ArrowDown": 40, "Home": 36, "End": 35}
+_KEYS |= {"Enter": 13, "Tab": 9, " ": 32, "z": 90}
 
 
 def installed():
@@ -112,9 +113,10 @@ class Page:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path):
+    def open(self, page):
+        """Open a file, by its path, or an address."""
         self.events.clear()
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         until = time.monotonic() + 60
         while all(event["method"] != "Page.loadEventFired" for event in self.events):
             self.events.append(self._next(until))
@@ -133,6 +135,12 @@ class Page:
             assert time.monotonic() < until, f"never true: {expression}"
             time.sleep(0.02)
         return value
+
+    def choose_files(self, selector, files):
+        """Give files to an input, as its dialog does."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=[str(file) for file in files])
 
     def press(self, key, modifiers=0):
         """Press a key where the focus is; modifiers: 2 is Ctrl, 8 Shift."""

@@ -35,6 +35,7 @@ _COMMANDS = {
     "predict": ("examples.rfmid.serving.predict", "predict"),
     "explain": ("examples.rfmid.serving.explain", "explain"),
     "export": ("examples.rfmid.serving.export", "export"),
+    "serve": ("examples.rfmid.serving.web.serve", "serve"),
 }
 
 

@@ -18,11 +18,20 @@ from tqdm import tqdm
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import read_json, write_json
 
-__all__ = ["check_images", "file_mark", "for_each_image", "load_image", "repeated_images"]
+__all__ = [
+    "DECODING_ERRORS",
+    "check_images",
+    "file_mark",
+    "for_each_image",
+    "load_image",
+    "repeated_images",
+    "upright_rgb",
+]
 
 _T = TypeVar("_T")
 
-_DECODING_ERRORS = (
+# What Pillow raises for a file that is no image, is cut off or damaged.
+DECODING_ERRORS = (
     OSError,
     SyntaxError,  # Pillow's for a damaged PNG
     ValueError,
@@ -43,11 +52,21 @@ def load_image(path: Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
-            if image.mode not in _EIGHT_BIT_MODES:
+            if (upright := upright_rgb(image)) is None:
                 raise RecipeError(f"{path}: 8 bits a channel are needed, got mode {image.mode}")
-            return ImageOps.exif_transpose(image).convert("RGB")
-    except _DECODING_ERRORS as error:
+            return upright
+    except DECODING_ERRORS as error:
         raise RecipeError(f"cannot read the image {path}: {error}") from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image | None:
+    """Decode an open image, turn it upright, and return it as 8-bit RGB; None if it has more bits.
+
+    Raises one of `DECODING_ERRORS` if its file is damaged or cut off.
+    """
+    if image.mode not in _EIGHT_BIT_MODES:
+        return None
+    return ImageOps.exif_transpose(image).convert("RGB")
 
 
 def for_each_image(

@@ -23,7 +23,7 @@ from examples.rfmid.serving.grad_cam import grad_cam
 from examples.rfmid.serving.predict import photographs
 from examples.rfmid.tables import counted
 
-__all__ = ["explain"]
+__all__ = ["explain", "map_numbers"]
 
 
 def explain(
@@ -107,7 +107,7 @@ def _explained(
     columns = _columns(list(bundle.names), classes, probabilities, decisions)
     maps, layer = grad_cam(bundle.model.model, bundle.head, inputs[None], columns)
     numbers = [
-        _numbers(bundle, column, probabilities, decisions, values)
+        map_numbers(bundle, column, probabilities, decisions, values)
         for column, values in zip(columns, maps, strict=True)
     ]
     shown = [SaliencyMap(_title(one), values) for one, values in zip(numbers, maps, strict=True)]
@@ -130,13 +130,14 @@ def _columns(
     return [int(c) for c in called[np.argsort(-probabilities[called], kind="stable")]]
 
 
-def _numbers(
+def map_numbers(
     bundle: Bundle,
     column: int,
     probabilities: npt.NDArray[Any],
     decisions: npt.NDArray[np.bool_],
     values: npt.NDArray[np.float32],
 ) -> dict[str, Any]:
+    """Return the map of one class of one photograph, with what the model says of it, for JSON."""
     code, threshold = list(bundle.names)[column], float(bundle.thresholds.thresholds[column])
     row, place = np.unravel_index(int(np.argmax(values)), values.shape)
     highest = float(values.max())

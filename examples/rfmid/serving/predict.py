@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,9 @@ from examples.rfmid.serving.examine import Examination, Predictor, examine, most
 from examples.rfmid.serving.exported import load_exported
 from examples.rfmid.tables import counted, number, text_table
 
-__all__ = ["Prediction", "photographs", "predict"]
+__all__ = ["NOTE", "Prediction", "as_csv", "photographs", "predict"]
 
-_NOTE = "This is not a medical device. How far to trust a probability is in the run's report."
+NOTE = "This is not a medical device. How far to trust a probability is in the run's report."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def predict(
         predictions.append(prediction)
         print(f"{_table(bundle, prediction)}\n")
     if predictions:
-        print(_NOTE)
+        print(NOTE)
     if output is not None:
         _write(output, bundle, predictions, failures)
     if failures:
@@ -164,7 +164,7 @@ def _write(
         write_json(output, _as_json(bundle, predictions, failures))
         return
     with replacing(output) as temporary:
-        temporary.write_text(_as_csv(bundle, predictions, failures), "utf-8")
+        temporary.write_text(as_csv(list(bundle.names), predictions, failures), "utf-8")
 
 
 def _as_json(
@@ -173,7 +173,7 @@ def _as_json(
     return {
         "format": "rfmid.predictions",
         "version": 1,
-        "note": _NOTE,
+        "note": NOTE,
         "classes": [
             {
                 "code": code,
@@ -195,11 +195,13 @@ def _as_json(
     }
 
 
-def _as_csv(bundle: Predictor, predictions: list[Prediction], failures: dict[Path, str]) -> str:
+def as_csv(
+    codes: Sequence[str], predictions: Sequence[Prediction], failures: Mapping[Path, str]
+) -> str:
     """Return a row a photograph; one that could not be read has its error and no numbers."""
     table = io.StringIO()
     graded = list(predictions[0].grades) if predictions else []
-    columns = [f"{code}_{part}" for code in bundle.names for part in ("probability", "found")]
+    columns = [f"{code}_{part}" for code in codes for part in ("probability", "found")]
     columns += [f"{code}_{part}" for code in graded for part in ("grade", "grade_probability")]
     writer = csv.DictWriter(table, ["image", "error", *columns], lineterminator="\n")
     writer.writeheader()

@@ -189,10 +189,11 @@ def test_kill_9_and_again(experiment: Path, shared_data_folder: Path, tmp_path: 
     process = subprocess.Popen(
         [sys.executable, "-m", "examples.rfmid", "ablate", *map(str, command), *flags,
          "--jobs", "2", "--variants", *VARIANT_NAMES],
+        cwd=Path(__file__).parents[2],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     runs = [RunFolder(folder / "trainings" / f"{name}-0") for name in ("before", "after")]
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     try:
         while not any(run.checkpoint.is_file() for run in runs):
             assert process.poll() is None, "it ended before it could be killed"
@@ -202,6 +203,7 @@ def test_kill_9_and_again(experiment: Path, shared_data_folder: Path, tmp_path: 
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (folder / "ablation.json").exists()
+    deadline = time.monotonic() + 120
     for run in runs:
         while True:
             assert time.monotonic() < deadline, "the training went on alone"

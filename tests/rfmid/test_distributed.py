@@ -224,6 +224,7 @@ def test_an_error_ends_all_processes_and_is_said_once(
     (tmp_path / "config.json").write_text("{}")
     arguments = ["train", "--data", str(shared_data_folder), "--run", str(tmp_path)]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--local-addr=localhost"]  # this machine's name may be unknown to its network
     result = subprocess.run(
         [*command, "-m", "--", "examples.rfmid", *arguments, "--device", "cpu"],
         cwd=ROOT,

@@ -54,6 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RecipeError, MlthreshError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, a folder that may not be read, ...
+        place = f": {error.filename}" if error.filename else ""
+        print(f"error: {error.strerror or error}{place}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         hint = "; train --resume goes on after the last whole epoch" if command == "train" else ""
         print(f"interrupted{hint}", file=sys.stderr)

@@ -121,20 +121,23 @@ def split(
     splits, skipped = match_images(layout, {"all": table}, allow_unlabelled=True)
     dealt = _deal(splits["all"], val, test, seed)
     output.mkdir(parents=True, exist_ok=True)
-    for name, index in dealt.items():
-        _write(output / f"{_FILES[name]}_Labels.csv", table, header, rows, index)
-    write_json(
-        output / SPLITS_FILE,
-        {
-            "format": "rfmid.splits",
-            "version": 1,
-            "images": _path_from(output, images),
-            "labels": str(labels),
-            "val": val,
-            "test": test,
-            "seed": seed,
-        },
-    )
+    about = {
+        "format": "rfmid.splits",
+        "version": 1,
+        "images": _path_from(output, images),
+        "labels": str(labels),
+        "val": val,
+        "test": test,
+        "seed": seed,
+    }
+    try:
+        for name, index in dealt.items():
+            _write(output / f"{_FILES[name]}_Labels.csv", table, header, rows, index)
+        write_json(output / SPLITS_FILE, about)
+    except BaseException:  # else the rest would be in the way of the next attempt
+        for path in output.iterdir():
+            path.unlink()
+        raise
     print(_summary(table, dealt, skipped["all"]))
     return output
 

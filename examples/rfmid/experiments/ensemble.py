@@ -9,7 +9,7 @@ import numpy as np
 
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.members import Members, read_members
-from examples.rfmid.runfolder import RunFolder, read_json, write_json
+from examples.rfmid.runfolder import RunFolder, read_json, write_json, writing
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.serving.ensemble import save_ensemble
@@ -62,7 +62,12 @@ def ensemble(
     folder.create()
     for path in folder.results():
         path.unlink(missing_ok=True)
-    write_ensemble(folder, members)
+    try:
+        write_ensemble(folder, members)
+    except BaseException:  # else the rest would be in the way of the next attempt
+        for path in folder.results():
+            path.unlink(missing_ok=True)
+        raise
     print(
         f"{counted(len(members.folders), 'member')}; thresholds tuned on "
         f"{'out-of-fold scores' if members.out_of_fold else 'the mean scores'} of "
@@ -84,7 +89,9 @@ def write_ensemble(folder: RunFolder, members: Members) -> None:
         if predictions is not None:
             predictions.save(folder.predictions(split))
     thresholds = choose_thresholds(config.thresholds, members.val)
-    thresholds.save(folder.path / "thresholds.json")
+    path = folder.path / "thresholds.json"
+    with writing(path):
+        thresholds.save(path)
     notes = [
         {
             "architecture": one.model.architecture,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.runfolder import Predictions, RunFolder, writing
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet, find_optimal_thresholds
@@ -47,7 +47,7 @@ def tune(
     InputError
         If an option is out of range.
     """
-    folder = RunFolder(run)
+    folder, path = RunFolder(run), run / "thresholds.json"
     val = Predictions.load(folder.predictions("val"))
     if strategy == "fixed":
         thresholds = choose_thresholds(ThresholdConfig(strategy="fixed"), val)
@@ -65,9 +65,11 @@ def tune(
             replace_thresholds,
         )  # PyTorch, which the rest can do without
 
-        replace_thresholds(folder, thresholds)
+        with writing(path):
+            replace_thresholds(folder, thresholds)
     else:
-        thresholds.save(folder.path / "thresholds.json")
+        with writing(path):
+            thresholds.save(path)
     print(
         f"{len(val.ids)} validation images, strategy {strategy}. Apparent figures:\n\n{thresholds}"
     )

@@ -458,7 +458,7 @@ def test_two_processes_give_the_state_of_one(tmp_path):
         )
         for rank in range(2)
     ]
-    errors = [rank.communicate(timeout=120)[1] for rank in ranks]
+    errors = [rank.communicate(timeout=600)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], errors
     named = accumulated(y_true, y_score, class_names=["a", "b", "c"])
     unnamed = accumulated(y_true, y_score)

@@ -111,6 +111,6 @@ def test_the_addresses_have_one_beginning(metadata):
     assert all(address.startswith(source) for address in addresses)
 
 
-@pytest.mark.parametrize("extra", ["plot", "deploy", "export", "rfmid"])
+@pytest.mark.parametrize("extra", PROJECT["optional-dependencies"])
 def test_every_optional_dependency_has_a_lower_bound(extra):
     assert all(">=" in needed for needed in PROJECT["optional-dependencies"][extra])

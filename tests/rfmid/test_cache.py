@@ -177,7 +177,7 @@ def test_several_processes_at_once(paths: list[Path], tmp_path: Path) -> None:
     ]
     for process in processes:
         process.start()
-    answers = [results.get(timeout=60) for _ in processes]
+    answers = [results.get(timeout=600) for _ in processes]
     for process in processes:
         process.join()
     assert sorted(n for n, _ in answers) == [0, 0, 12], "one decodes, the others wait"

@@ -231,7 +231,7 @@ def test_an_error_ends_all_processes_and_is_said_once(
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert result.returncode != 0

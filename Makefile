@@ -8,7 +8,7 @@ RUN := runs/demo
 unexport PYTHONPATH  # what is installed is what is tested
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs bench dist test-wheel test-lowest clean
+.PHONY: help demo test coverage lint docs bench dist test-wheel test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ demo: $(VENV)/.stamp  ## train, tune, evaluate and report on generated fundus im
 
 test: $(VENV)/.stamp  ## run the tests, examples in docstrings included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+coverage: $(VENV)/.stamp  ## run the tests and list the lines and branches of src that none reaches
+	$(BIN)/python -m pip install --quiet --group coverage
+	$(BIN)/coverage erase
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n auto
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 lint: $(VENV)/.stamp  ## check style, types and the direction of imports
 	$(BIN)/ruff check .

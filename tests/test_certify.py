@@ -19,7 +19,7 @@ from mlthresh import (
     find_optimal_thresholds,
     positives_needed,
 )
-from mlthresh.certify import certify, largest_rank
+from mlthresh.certify import Units, certify, largest_rank
 from mlthresh.evidence import Rows
 
 
@@ -212,6 +212,76 @@ def test_the_cap_binds_whatever_the_objective_prefers():
     # Not a lower one: the allowed optimum is the best of the cuts up to the cap.
     alternative = find_optimal_thresholds(label, score, max_threshold=cap)
     assert found.thresholds[0] == alternative.thresholds[0]
+
+
+def two_sided(n_positive, n_negative, seed=0):
+    rng = np.random.default_rng(seed)
+    label = np.r_[np.ones(n_positive), np.zeros(n_negative)]
+    return rng.normal(size=len(label)) + label, label
+
+
+def test_two_floors_share_the_risk():
+    score, label = two_sided(60, 200)
+    both = of_rows(score, label, None, min_recall=0.6, min_specificity=0.7, confidence=0.8)
+    halves = [
+        of_rows(score, label, None, min_recall=r, min_specificity=s, confidence=0.9)
+        for r, s in ((0.6, None), (None, 0.7))
+    ]
+    assert (both.lowest, both.highest) == (halves[1].lowest, halves[0].highest)
+    whole = of_rows(score, label, None, min_recall=0.6, min_specificity=None, confidence=0.8)
+    assert both.highest < whole.highest
+
+
+@pytest.mark.parametrize(("n_positive", "n_negative"), [(3, 200), (200, 3), (3, 3), (0, 9), (9, 0)])
+def test_two_floors_need_enough_of_both_labels(n_positive, n_negative):
+    score, label = two_sided(n_positive, n_negative)
+    floors = {"min_recall": 0.8, "min_specificity": 0.8, "confidence": 0.9}
+    promise = of_rows(score, label, None, **floors)
+    assert not promise.holds
+    needed = positives_needed(0.8, 0.95)
+    assert promise.positives_missing == (0 if n_positive == 200 else needed - n_positive)
+    found = find_optimal_thresholds(label[:, None], score[:, None], **floors)
+    assert not found.certified[0]
+
+
+def test_a_promise_that_leaves_one_threshold_is_kept():
+    # The negatives lie at one float, the positives at the next.
+    low = np.float32(0.5)
+    high = np.nextafter(low, np.float32(1))
+    score = np.array([low] * 40 + [high] * 40)[:, None]
+    label = (score > low).astype(int)
+    found = find_optimal_thresholds(
+        label, score, min_recall=0.8, min_specificity=0.8, confidence=0.9
+    )
+    assert found.thresholds[0] == high
+    assert found.status == ("ok",)
+    assert found.certified[0]
+
+
+def test_promises_that_exclude_each_other_are_not_kept():
+    score, label = two_sided(60, 60)
+    found = find_optimal_thresholds(
+        label[:, None], score[:, None] - 3 * label[:, None], min_recall=0.8, min_specificity=0.8,
+        confidence=0.9,
+    )  # fmt: skip
+    assert found.status == ("infeasible",)
+    assert not found.certified[0]
+
+
+@pytest.mark.parametrize("floor", ["min_recall", "min_specificity"])
+def test_patients_leave_the_scores_data_type_alone(floor):
+    score, label = two_sided(40, 40)
+    score = score.astype(np.float32)[:, None]
+    options = {floor: 0.5, "confidence": 0.9}
+    found = find_optimal_thresholds(label[:, None], score, groups=np.arange(80) // 2, **options)
+    assert found.thresholds.dtype == np.float32
+
+
+def test_without_rows_there_are_no_units():
+    nothing = np.empty(0)
+    groups = np.empty(0, dtype=np.intp)
+    for units in (groups, None):
+        assert Units.of_rows(nothing, nothing == 1, units).n == 0
 
 
 def test_a_bound_above_the_cap_is_kept_and_not_certified():

@@ -112,6 +112,22 @@ def test_equals_a_python_loop(problem: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("path", ["one block", "few", "transformed"])
+@pytest.mark.parametrize("target", [0.0, 1.0, 0.3])
+def test_float64_keeps_its_digits_at_every_logit(target: float, path: str) -> None:
+    z = torch.linspace(-60, 60, 4801 if path == "one block" else 481, dtype=torch.float64)[:, None]
+    y = torch.full_like(z, target)
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        return focal_loss_with_pos_weight(logits, y, gamma=2.5, alpha=0.15, reduction="none")
+
+    actual = torch.vmap(loss)(z[None])[0] if path == "transformed" else loss(z)
+    expected = naive_losses(z.tolist(), y.tolist(), 2.5, 0.15, None)
+    torch.testing.assert_close(
+        actual, torch.tensor(expected, dtype=torch.float64), rtol=1e-12, atol=0
+    )
+
+
+@pytest.mark.parametrize("path", ["one block", "few", "transformed"])
 @pytest.mark.parametrize("gamma", [*GAMMAS, 50.0, 1000.0])
 @pytest.mark.parametrize("target", [0.0, 1.0, 0.3])
 def test_float32_gradient_is_accurate(gamma: float, target: float, path: str) -> None:
@@ -479,6 +495,20 @@ def test_half_precision_is_computed_in_float32(dtype: torch.dtype, reduction: An
     assert gradient.dtype == dtype
     torch.testing.assert_close(value, wide_value, rtol=0, atol=0)
     torch.testing.assert_close(gradient, wide_gradient.to(dtype), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (300, 400)])
+def test_half_precision_slopes_are_scaled_before_they_are_rounded(shape: tuple[int, int]) -> None:
+    # An easy negative's slope is below the least float16; a scaled loss is there to keep it.
+    z = torch.full(shape, -7.0)
+    y = torch.zeros(shape)
+    gradients = []
+    for dtype in (torch.float16, torch.float32):
+        leaf = z.to(dtype).requires_grad_()
+        loss = focal_loss_with_pos_weight(leaf, y, gamma=2.0, alpha=None, reduction="sum")
+        gradients += torch.autograd.grad(2.0**16 * loss, leaf)
+    assert 0 < gradients[1].max() / 2.0**16 < torch.finfo(torch.float16).smallest_normal / 2**10
+    torch.testing.assert_close(gradients[0].float(), gradients[1], rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint8, torch.float64])

@@ -105,6 +105,16 @@ def test_missing_labels_and_bounds():
     assert_same(y_true, y_score, "f1", min_recall=0.9, confidence=0.9)
 
 
+def test_weights_count_rows():
+    y_true, y_score = large(5)
+    weight = np.random.default_rng(0).integers(0, 3, len(y_true))
+    repeated = np.repeat(np.arange(len(y_true)), weight)
+    weighted = find_optimal_thresholds(y_true, y_score, sample_weight=weight)
+    counted = find_optimal_thresholds(y_true[repeated], y_score[repeated])
+    np.testing.assert_array_equal(weighted.thresholds, counted.thresholds)
+    np.testing.assert_array_equal(weighted.f1, counted.f1)
+
+
 def test_memory_order_and_integer_labels_do_not_matter():
     y_true, y_score = large(4)
     found = find_optimal_thresholds(y_true, y_score).thresholds

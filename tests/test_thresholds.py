@@ -22,6 +22,7 @@ from mlthresh import (
     fbeta,
     find_optimal_thresholds,
 )
+from mlthresh.objectives import resolve_objective
 
 
 def _divide(a, b):
@@ -210,8 +211,11 @@ def test_the_threshold_separates_at_any_float(score, data):
         assert found.f1[0] == pytest.approx(curve.max())
 
 
-def test_neighbouring_floats_keep_the_upper():
+@pytest.mark.parametrize("steps", [0, 1])  # their middle is rounded to the even one of the two
+def test_neighbouring_floats_keep_the_upper(steps):
     lower = np.float32(0.3)
+    for _ in range(steps):
+        lower = np.nextafter(lower, np.float32(1))
     upper = np.nextafter(lower, np.float32(1))
     found = find_optimal_thresholds([[0], [1]], np.array([[lower], [upper]]))
     assert found.thresholds[0] == upper
@@ -475,3 +479,58 @@ def test_an_objective_may_promise_to_fall_with_false_alarms():
     found = find_optimal_thresholds([[1], [0], [1]], [[0.9], [0.5], [0.3]], objective=lift)
     assert found.objective_value[0] == 5
     assert found.options["objective"] == "hits_less_alarms"
+
+
+@pytest.mark.parametrize("weight", [None, [1, 1, 2]])
+def test_an_objective_is_called_with_float64_arrays_of_one_shape(weight):
+    given = []
+
+    def hits(*counts):
+        given.extend(counts)
+        return counts[0]
+
+    for strategy in ("exact", "grid", "pooled"):
+        find_optimal_thresholds(
+            [[1], [0], [1]],
+            np.array([[0.9], [0.5], [0.3]], dtype=np.float32),
+            sample_weight=weight,
+            objective=hits,
+            strategy=strategy,
+        )
+    assert {count.dtype for count in given} == {np.dtype(np.float64)}
+    assert all(count.shape == given[i // 4 * 4].shape for i, count in enumerate(given))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        *("f1", "jaccard", "mcc", "balanced_accuracy", "youden"),
+        *(fbeta(2), fbeta(0), cost(miss=4, false_alarm=1)),
+    ],
+    ids=lambda objective: getattr(objective, "name", objective),
+)
+def test_an_objective_keeps_the_promises_that_shorten_the_search(objective):
+    """Every objective whose false alarms cost something makes both promises."""
+    objective = resolve_objective(objective)
+    assert objective.falls_with_false_alarms
+    assert objective.rises_with_hits
+    positives, negatives = 5, 7
+    tp, fp = np.mgrid[: positives + 1, : negatives + 1].astype(float)
+    value = objective(tp, fp, positives - tp, negatives - fp)
+    assert (np.diff(value[1:], axis=1) < 0).all()
+    assert (np.diff(value, axis=0) >= 0).all()
+
+
+def test_where_false_alarms_cost_nothing_no_promise_is_made():
+    misses = cost(miss=1, false_alarm=0)
+    assert not misses.falls_with_false_alarms
+    assert not misses.rises_with_hits
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "scale"),
+    [(0, 1, "probability"), (-0.01, 1, "real"), (0, 1.01, "real"), (0.2, 0.4, "probability")],
+)
+def test_scores_within_the_unit_interval_are_recorded_as_probabilities(lowest, highest, scale):
+    found = find_optimal_thresholds([[0], [1]], [[lowest], [highest]])
+    assert found.score_scale == scale

@@ -83,8 +83,6 @@ def largest_rank(n: int, floor: float, confidence: float) -> int:
     """Return the largest k with P(Binomial(n, floor) <= n - k) >= confidence; 0 if none."""
     from scipy.special import bdtr
 
-    if n == 0:
-        return 0
     low, high = 0, n  # the probability falls in k; at k = 0 it is 1
     while low < high:
         k = (low + high + 1) // 2

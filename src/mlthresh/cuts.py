@@ -48,8 +48,7 @@ def allowed_cuts(
         bottom = max(lowest, one_class.floor)
         start = 0 if bottom == -np.inf else ascending.searchsorted(bottom)
         stop = len(ascending) if highest == np.inf else ascending.searchsorted(highest)
-        within = ascending[start : max(start, stop)]
-        allowed.append(np.concatenate((within, window.highest[c : c + 1])))
+        allowed.append(np.concatenate((ascending[start:stop], window.highest[c : c + 1])))
     return allowed
 
 
@@ -123,4 +122,4 @@ class Cuts:
         middle = np.where(gap, lower, upper) / 2 + upper / 2
         middle = np.array([c.usable(m) for c, m in zip(self._classes, middle, strict=True)])
         # Neighbouring floats have no number between them.
-        return np.where(gap & (middle > lower), np.maximum(middle, lowest), upper)
+        return np.where(middle > lower, np.maximum(middle, lowest), upper)

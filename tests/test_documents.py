@@ -41,6 +41,7 @@ NOT_RUN = {  # blocks marked so, by page
 # Pages with commands of the recipe, and the test that runs them, with settings for seconds.
 RECIPE_PAGES = {
     "docs/how_to/own_data.md": "tests/rfmid/test_own_data_page.py",
+    "docs/how_to/serve_a_page.md": "tests/rfmid/test_serve_page.py",
     "docs/tutorials/retinal_recipe.md": "tests/rfmid/test_tutorial_page.py",
 }
 

@@ -22,6 +22,7 @@ figures and its report. Every step is a command, and the steps talk through file
     python -m examples.rfmid explain  --run run --images eye.png     # Grad-CAM overlays
     python -m examples.rfmid export   --run run --format onnx        # one file, compared
     python -m examples.rfmid predict  --model run/model.onnx --images eye.png
+    python -m examples.rfmid serve    run                            # a page for a colleague
 
 ``train`` takes the settings of a preset, and a flag for each of them (``train --help``):
 

@@ -61,8 +61,7 @@ class Pool:
             raise Refusal(
                 503,
                 "busy",
-                f"The server is busy: {self._taken} photographs are being worked on or waiting, "
-                "as many as it takes. Try again in a moment.",
+                "The server is busy with as many photographs as it takes. Try again in a moment.",
             )
         self._taken += 1
         try:

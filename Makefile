@@ -26,10 +26,11 @@ demo: $(VENV)/.stamp  ## train, tune, evaluate and report on generated fundus im
 test: $(VENV)/.stamp  ## run the tests, examples in docstrings included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
+# In one process: pytest-xdist kills workers that take longer than 10 s to write their data.
 coverage: $(VENV)/.stamp  ## run the tests and list the lines and branches of src that none reaches
 	$(BIN)/python -m pip install --quiet --group coverage
 	$(BIN)/coverage erase
-	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -9,7 +9,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlthresh import (
@@ -42,6 +42,8 @@ def test_the_rank_is_the_largest_that_keeps_the_promise(n, floor, confidence):
 
 
 @given(st.floats(0, 0.99), st.floats(0.01, 0.999))
+@example(0.01, 0.9999)  # where rounding puts the quotient of logarithms above 2
+@example(0.8, 1 - 0.8**4)  # and here the power
 def test_positives_needed_is_the_fewest_that_certify(min_recall, confidence):
     n = positives_needed(min_recall, confidence)
     assert largest_rank(n, min_recall, confidence) >= 1

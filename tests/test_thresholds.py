@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from sklearn.metrics import f1_score, precision_recall_curve, recall_score
+from sklearn.metrics import f1_score, fbeta_score, precision_recall_curve, recall_score
 
 from mlthresh import (
     InfeasibleError,
@@ -472,6 +472,26 @@ def test_fbeta_and_cost_refuse(bad):
         cost(miss=bad, false_alarm=1)
     with pytest.raises(InputError, match="both be zero"):
         cost(miss=0, false_alarm=0)
+
+
+def decided():
+    rng = np.random.default_rng(8)
+    label, called = rng.random((2, 50)) < 0.4
+    tp, fp, fn = (m.sum(dtype=float) for m in (label & called, ~label & called, label & ~called))
+    return label, called, [np.array([n]) for n in (tp, fp, fn, 50 - tp - fp - fn)]
+
+
+@pytest.mark.parametrize("beta", [0, 0.3, 1, 2.0])
+def test_fbeta_is_scikit_learns(beta):
+    label, called, counts = decided()
+    assert fbeta(beta)(*counts) == pytest.approx(fbeta_score(label, called, beta=beta))
+
+
+@pytest.mark.parametrize(("miss", "false_alarm"), [(4, 1), (0.5, 0), (0, 2)])
+def test_cost_is_the_mean_over_the_samples(miss, false_alarm):
+    label, called, counts = decided()
+    paid = np.where(label & ~called, miss, 0) + np.where(~label & called, false_alarm, 0)
+    assert cost(miss=miss, false_alarm=false_alarm)(*counts) == pytest.approx(-paid.mean())
 
 
 def test_an_objective_may_promise_to_fall_with_false_alarms():

@@ -105,6 +105,24 @@ class RunFolder:
         """The members of an ensemble, which has no model of its own."""
         return self.path / "ensemble.json"
 
+    def members(self) -> list[RunFolder]:
+        """Return the runs of an ensemble; none where this is no ensemble.
+
+        Raises
+        ------
+        RecipeError
+            If its file names none.
+        """
+        if not self.ensemble.is_file():
+            return []
+        try:
+            runs = [str(one["run"]) for one in read_json(self.ensemble)["members"]]
+        except (KeyError, TypeError):
+            runs = []
+        if not runs:
+            raise RecipeError(f"{self.ensemble} names no members")
+        return [RunFolder(self.path / run) for run in runs]
+
     @property
     def figures(self) -> Path:
         """Figures of the report and of the learning-rate test."""

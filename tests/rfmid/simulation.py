@@ -19,7 +19,7 @@ from examples.rfmid.scoring.selection import choose_thresholds, validation_metri
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import save_config
 from examples.rfmid.settings.presets import PRESETS
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training import model as networks
 from mlthresh import save_model
 
 CODES = ("DR", "MH", "ODC", "CRVO", "RPEC")
@@ -97,7 +97,7 @@ def choose_as_trained(folder: RunFolder) -> None:
 
 def build_network(n_classes: int) -> nn.Module:
     """The architecture that the simulated runs' config names."""
-    return build_model("convnext_demo", n_classes, "none", seed=1)
+    return networks.build_network("convnext_demo", n_classes, seed=1).model
 
 
 def tiny_network(n_classes: int, pretrained: bool = False) -> tuple[nn.Module, str]:

@@ -19,7 +19,7 @@ from examples.rfmid.settings import (
     ThresholdConfig,
     TrainingConfig,
 )
-from examples.rfmid.settings.arguments import parse_train_arguments
+from examples.rfmid.settings.arguments import TrainArguments, parse_arguments
 from examples.rfmid.settings.config_file import (
     config_from_dict,
     config_to_dict,
@@ -31,7 +31,9 @@ from examples.rfmid.settings.presets import PRESETS
 
 
 def parse(*arguments: str) -> Config:
-    return parse_train_arguments(["--run", "r", "--data", "d", *arguments], "train").config
+    return parse_arguments(
+        TrainArguments, ["--run", "r", "--data", "d", *arguments], "train"
+    ).config
 
 
 def test_after_holds_every_value_of_the_deck() -> None:
@@ -224,17 +226,19 @@ def test_malformed_arguments_exit_with_2(
 
 def test_data_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse_train_arguments(["--run", "r"], "train")
+        parse_arguments(TrainArguments, ["--run", "r"], "train")
     assert "--data" in capsys.readouterr().err
 
 
 def test_resuming_starts_from_the_stored_settings(tmp_path: Path) -> None:
     stored = replace(PRESETS["demo"], data=DataConfig(folder=Path("there"), min_count=3))
     save_config(tmp_path / "config.json", stored)
-    chosen = parse_train_arguments(
-        ["--run", str(tmp_path), "--resume", "--max-minutes", "5"], "train"
+    chosen = parse_arguments(
+        TrainArguments, ["--run", str(tmp_path), "--resume", "--max-minutes", "5"], "train"
     )
     assert chosen.resume
     assert differences(stored, chosen.config) == {"runtime.max_minutes": (None, 5.0)}
     with pytest.raises(RecipeError, match="leave out --preset"):
-        parse_train_arguments(["--run", str(tmp_path), "--resume", "--preset", "cpu"], "train")
+        parse_arguments(
+            TrainArguments, ["--run", str(tmp_path), "--resume", "--preset", "cpu"], "train"
+        )

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +13,16 @@ import pytest
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.ensemble import ensemble
+from examples.rfmid.reporting.report import report
 from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.scoring.tune import tune
+from examples.rfmid.serving.explain import explain
+from examples.rfmid.serving.export import export
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.arguments import parse_train_arguments
+from examples.rfmid.settings.arguments import TrainArguments, parse_arguments
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet
@@ -103,6 +108,44 @@ def test_it_moves_with_its_members_and_has_thresholds_of_its_own(
     assert decided == list(mean.decisions.values())
 
 
+@pytest.fixture
+def clinic(tmp_path: Path, write: Callable[..., None], rows_of: Callable[..., list]) -> Path:
+    write(tmp_path / "clinic" / "images", tmp_path / "clinic" / "labels.csv", rows_of(12, 901))
+    return tmp_path / "clinic"
+
+
+def test_it_is_scored_on_other_data_by_the_mean(made: Path, clinic: Path) -> None:
+    for run in ("run-0", "run-1", "mean"):
+        evaluate(made / run, external=clinic, n_resamples=5)
+    one, other, mean = (
+        Predictions.load(made / run / "predictions_external_clinic.npz")
+        for run in ("run-0", "run-1", "mean")
+    )
+    assert abs(one.y_score - other.y_score).max() > 1e-3, "they differ"
+    np.testing.assert_allclose(mean.y_score, (one.y_score + other.y_score) / 2, rtol=1e-12)
+    assert mean.y_logit is None
+    found = json.loads((made / "mean" / "evaluation_external_clinic.json").read_text())
+    assert found["inputs"]["thresholds.json"]
+    assert "On other data: `clinic`" in report(made / "mean").read_text()
+
+
+def test_it_is_not_tested_on_what_a_member_learnt_from(made: Path, clinic: Path) -> None:
+    path = made / "run-1" / "data.json"
+    data = json.loads(path.read_text())
+    data["extra_data"] = [{"label_files": [str(clinic / "labels.csv")]}]
+    path.write_text(json.dumps(data))
+    evaluate(made / "run-0", external=clinic, n_resamples=5)
+    with pytest.raises(RecipeError, match="has learnt from every part"):
+        evaluate(made / "mean", external=clinic, n_resamples=5)
+
+
+def test_what_needs_one_network_names_the_members(made: Path, shared_data_folder: Path) -> None:
+    image = shared_data_folder / "Test" / "202.png"
+    for refuse in (partial(export, made / "mean"), partial(explain, made / "mean", (image,))):
+        with pytest.raises(RecipeError, match="is an ensemble.*run-0, .*run-1$"):
+            refuse()
+
+
 def test_a_member_that_is_another_or_gone_is_noticed(made: Path, runs: list[Path]) -> None:
     shutil.rmtree(made / "run-1")
     with pytest.raises(RecipeError, match="holds no whole model"):
@@ -149,4 +192,4 @@ def test_the_command_line(made: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("name", ["convnext_small", "convnext_base"])
 def test_larger_networks_are_a_flag(name: str) -> None:
     arguments = ["--run", "r", "--data", "d", "--preset", "after", "--architecture", name]
-    assert parse_train_arguments(arguments, "train").config.model.architecture == name
+    assert parse_arguments(TrainArguments, arguments, "train").config.model.architecture == name

@@ -19,7 +19,7 @@ from examples.rfmid.runfolder import Predictions, RunFolder
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training import frozen
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_network
 from examples.rfmid.training.train import train
 from mlthresh import load_model
 
@@ -40,7 +40,7 @@ def tiny(data: Path, **model_settings: Any) -> Config:
 def start_of(config: Config) -> dict[str, Tensor]:
     from examples.rfmid.data.dataset import key
 
-    return build_model("convnext_demo", 3, seed=key(config.training.seed)).state_dict()
+    return build_network("convnext_demo", 3, seed=key(config.training.seed)).model.state_dict()
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_only_the_head_learns_and_the_whole_network_is_saved(
     config = tiny(shared_data_folder, views=views)
     train(config, tmp_path)
     assert len(count_passes) == 2 + views  # validation, test, and each view of the training images
-    loaded = load_model(tmp_path, build_model("convnext_demo", 3, seed=9))
+    loaded = load_model(tmp_path, build_network("convnext_demo", 3, seed=9).model)
     before, after = start_of(config), loaded.model.state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert changed

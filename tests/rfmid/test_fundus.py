@@ -16,7 +16,6 @@ from examples.rfmid.fundus import (
     CODES,
     DISEASES,
     LABEL_SETS,
-    contact_sheet,
     deal_label_sets,
     draw_fundus,
 )
@@ -178,14 +177,3 @@ def test_unknown_disease_is_named() -> None:
 def test_tiny_size_is_refused() -> None:
     with pytest.raises(InputError, match="at least 32 pixels, got 31"):
         draw(size=31)
-
-
-def test_contact_sheet_shows_each_disease_on_the_same_eyes() -> None:
-    sheet = np.asarray(contact_sheet(n_eyes=1, size=48), dtype=np.int64)
-    assert sheet.shape == (9 * (48 + 22), 2 * 48, 3)
-    first = sheet[22 : 22 + 48, :48]
-    np.testing.assert_array_equal(
-        first, draw_fundus([], size=48, rng=np.random.default_rng([0, 0]))
-    )
-    with pytest.raises(InputError, match="n_eyes"):
-        contact_sheet(n_eyes=0)

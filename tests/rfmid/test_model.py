@@ -11,13 +11,13 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.training.model import build_model, build_network
+from examples.rfmid.training.model import build_network
 
 
 @pytest.mark.parametrize("name", ["convnext_tiny", "convnext_small", "convnext_base"])
 def test_models_are_torchvision_s(name: str) -> None:
     with torch.device("meta"):
-        model = build_model(name, 5)
+        model = build_network(name, 5).model
         original = getattr(models, name)(num_classes=5)
     assert {key: value.shape for key, value in model.state_dict().items()} == {
         key: value.shape for key, value in original.state_dict().items()
@@ -28,7 +28,7 @@ def test_models_are_torchvision_s(name: str) -> None:
 
 
 def test_convnext_demo_is_small_and_learns_from_its_first_step() -> None:
-    model = build_model("convnext_demo", 3)
+    model = build_network("convnext_demo", 3).model
     assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 3)
     assert sum(value.numel() for value in model.parameters()) < 5e6
     scales = [value for name, value in model.named_parameters() if "layer_scale" in name]
@@ -39,11 +39,11 @@ def test_convnext_demo_is_small_and_learns_from_its_first_step() -> None:
 def test_the_seed_alone_decides_the_random_weights() -> None:
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    one = build_model("convnext_demo", 3, seed=4).state_dict()
+    one = build_network("convnext_demo", 3, seed=4).model.state_dict()
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    same = build_model("convnext_demo", 3, seed=4).state_dict()
-    other = build_model("convnext_demo", 3, seed=5).state_dict()
+    same = build_network("convnext_demo", 3, seed=4).model.state_dict()
+    other = build_network("convnext_demo", 3, seed=5).model.state_dict()
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["classifier.2.weight"], other["classifier.2.weight"])
 
@@ -52,63 +52,63 @@ def test_the_seed_alone_decides_the_random_weights() -> None:
 def test_weights_from_a_file(
     suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = build_model("convnext_demo", 3, seed=1).state_dict()
+    source = build_network("convnext_demo", 3, seed=1).model.state_dict()
     path = tmp_path / f"weights{suffix}"
     save_file(source, path) if suffix == ".safetensors" else torch.save(source, path)
 
-    same = build_model("convnext_demo", 3, str(path), seed=2).state_dict()
+    same = build_network("convnext_demo", 3, str(path), seed=2).model.state_dict()
     assert all(torch.equal(same[name], source[name]) for name in source)
     assert capsys.readouterr().out == ""
 
-    more = build_model("convnext_demo", 7, str(path), seed=2).state_dict()
+    more = build_network("convnext_demo", 7, str(path), seed=2).model.state_dict()
     assert "the last layer is new, for 7 classes" in capsys.readouterr().out
-    fresh = build_model("convnext_demo", 7, seed=2).state_dict()
+    fresh = build_network("convnext_demo", 7, seed=2).model.state_dict()
     for name, value in more.items():
         is_last = name.startswith("classifier.2.")
         assert torch.equal(value, fresh[name] if is_last else source[name])
 
 
 def test_weights_without_a_last_layer(tmp_path: Path) -> None:
-    source = build_model("convnext_demo", 3, seed=1).state_dict()
+    source = build_network("convnext_demo", 3, seed=1).model.state_dict()
     backbone = {name: value for name, value in source.items() if "classifier.2" not in name}
     torch.save(backbone, tmp_path / "backbone.pth")
-    model = build_model("convnext_demo", 3, str(tmp_path / "backbone.pth")).state_dict()
+    model = build_network("convnext_demo", 3, str(tmp_path / "backbone.pth")).model.state_dict()
     assert torch.equal(model["features.0.0.weight"], source["features.0.0.weight"])
 
 
 def test_weights_that_do_not_fit(tmp_path: Path) -> None:
-    state = build_model("convnext_demo", 3).state_dict()
+    state = build_network("convnext_demo", 3).model.state_dict()
     path = tmp_path / "weights.pth"
 
     torch.save({k: v for k, v in state.items() if k != "features.0.0.bias"}, path)
     with pytest.raises(RecipeError, match=r"don't fit the model: missing: features.0.0.bias$"):
-        build_model("convnext_demo", 3, str(path))
+        build_network("convnext_demo", 3, str(path))
 
     torch.save({**state, "fc.weight": torch.zeros(1)}, path)
     with pytest.raises(RecipeError, match="unexpected: fc.weight$"):
-        build_model("convnext_demo", 3, str(path))
+        build_network("convnext_demo", 3, str(path))
 
     torch.save({**state, "features.0.0.bias": torch.zeros(7)}, path)
     with pytest.raises(
         RecipeError, match=r"of another shape: features.0.0.bias \(7,\) instead of \(\d+,\)"
     ):
-        build_model("convnext_demo", 3, str(path))
+        build_network("convnext_demo", 3, str(path))
 
     torch.save(state, path)
     with pytest.raises(RecipeError, match=r"of another shape: .* and \d+ more"):
-        build_model("convnext_tiny", 3, str(path))
+        build_network("convnext_tiny", 3, str(path))
 
 
 def test_weights_that_are_no_weights(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"imagenet, none or a file; .*absent.pth doesn't exist"):
-        build_model("convnext_demo", 3, str(tmp_path / "absent.pth"))
+        build_network("convnext_demo", 3, str(tmp_path / "absent.pth"))
     for name in ("noise.pth", "noise.safetensors"):
         (tmp_path / name).write_bytes(b"noise" * 100)
         with pytest.raises(RecipeError, match=f"cannot read weights from .*{name}"):
-            build_model("convnext_demo", 3, str(tmp_path / name))
+            build_network("convnext_demo", 3, str(tmp_path / name))
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(RecipeError, match="holds no state dictionary"):
-        build_model("convnext_demo", 3, str(tmp_path / "list.pth"))
+        build_network("convnext_demo", 3, str(tmp_path / "list.pth"))
 
 
 class Payload:
@@ -118,7 +118,7 @@ class Payload:
 def test_nothing_untrusted_is_unpickled(tmp_path: Path) -> None:
     torch.save({"features.0.0.bias": Payload()}, tmp_path / "evil.pth")
     with pytest.raises(RecipeError, match="cannot read weights from"):
-        build_model("convnext_demo", 3, str(tmp_path / "evil.pth"))
+        build_network("convnext_demo", 3, str(tmp_path / "evil.pth"))
 
 
 def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,16 +131,16 @@ def test_without_a_network_the_error_says_what_to_do(monkeypatch: pytest.MonkeyP
         match=r"cannot download .*no route to host.*https://download.pytorch.org/models/"
         r"convnext_tiny-983f1562.pth .*--weights FILE.*--weights none",
     ):
-        build_model("convnext_tiny", 16, "imagenet")
+        build_network("convnext_tiny", 16, "imagenet")
     with pytest.raises(RecipeError, match="convnext_demo has no ImageNet weights"):
-        build_model("convnext_demo", 16, "imagenet")
+        build_network("convnext_demo", 16, "imagenet")
 
 
 def test_imagenet_weights_keep_the_backbone(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.device("cpu"):
         downloaded = models.convnext_tiny(num_classes=1000).state_dict()
     monkeypatch.setattr(models._api, "load_state_dict_from_url", lambda *_, **__: downloaded)
-    model = build_model("convnext_tiny", 16, "imagenet").state_dict()
+    model = build_network("convnext_tiny", 16, "imagenet").model.state_dict()
     assert torch.equal(
         model["features.7.2.block.0.weight"], downloaded["features.7.2.block.0.weight"]
     )
@@ -149,7 +149,7 @@ def test_imagenet_weights_keep_the_backbone(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_unknown_architecture() -> None:
     with pytest.raises(RecipeError, match="unknown architecture 'resnet50'; there are convnext_"):
-        build_model("resnet50", 3)
+        build_network("resnet50", 3)
 
 
 # -- factories
@@ -192,11 +192,11 @@ def test_a_factory_s_network(tmp_path: Path) -> None:
     assert model.eval()(torch.zeros(2, 3, 32, 32)).shape == (2, 5)
     again, _ = build_network("own_networks:small", 5, seed=1)
     torch.testing.assert_close(model.state_dict(), again.state_dict())
-    pretrained = build_model("own_networks:small", 5, "imagenet")
+    pretrained = build_network("own_networks:small", 5, "imagenet").model
     assert bool((pretrained.state_dict()["body.0.weight"] == 1).all())
     path = tmp_path / "weights.safetensors"
     save_file(pretrained.state_dict(), path)
-    fewer = build_model("own_networks:small", 2, str(path)).state_dict()
+    fewer = build_network("own_networks:small", 2, str(path)).model.state_dict()
     assert bool((fewer["body.0.weight"] == 1).all())
     assert fewer["head.1.weight"].shape == (2, 4)
 

@@ -27,7 +27,7 @@ from examples.rfmid.scoring.tune import tune
 from examples.rfmid.settings import Config, DataConfig, ThresholdConfig
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_network
 from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet, find_optimal_thresholds, load_model
 
@@ -165,7 +165,7 @@ def test_predictions_are_in_the_label_file_s_order(
 
 
 def test_the_saved_model_gives_the_saved_scores(run: Path, shared_data_folder: Path) -> None:
-    model = build_model("convnext_demo", 3, seed=123)
+    model = build_network("convnext_demo", 3, seed=123).model
     loaded = load_model(run, model)
     assert loaded.preprocessing is not None
     preprocessing = build_preprocessing(loaded.preprocessing)
@@ -278,7 +278,7 @@ def test_resuming_needs_no_pretrained_weights(
     shared_data_folder: Path, tmp_path: Path, fail_in_epoch: Any
 ) -> None:
     weights, run = tmp_path / "weights.pth", tmp_path / "run"
-    torch.save(build_model("convnext_demo", 3, seed=7).state_dict(), weights)
+    torch.save(build_network("convnext_demo", 3, seed=7).model.state_dict(), weights)
     config = tiny(shared_data_folder)
     config = replace(config, model=replace(config.model, weights=str(weights)))
     fail_in_epoch(1, KeyboardInterrupt())

@@ -24,7 +24,8 @@ def ensemble(
 ) -> dict[str, Any]:
     """Average the probabilities of trained runs, tune thresholds for them, and evaluate on test.
 
-    The folder is a run folder for ``tune``, ``evaluate``, ``report`` and ``predict``. Runs that
+    The folder is a run folder for ``tune``, ``evaluate``, ``report``, ``predict`` and ``serve``;
+    ``export`` and ``explain``, which need one network, name its members instead. Runs that
     share their validation images (other seeds, other architectures) tune on mean scores; the folds
     of one cross-validation on out-of-fold scores, each by the network that hasn't learnt from the
     image. Fold models don't certify their ensemble: only patients that all members have set aside

@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from examples.rfmid.data.layout import SplitLayout, find_parts
 from examples.rfmid.data.sources import OtherData, another_folder, read_other
@@ -24,6 +25,9 @@ from examples.rfmid.scoring.calibration import calibration
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.tables import counted, number, text_table, with_interval
 from mlthresh import ThresholdSet, multilabel_report, verify_thresholds
+
+if TYPE_CHECKING:
+    from examples.rfmid.serving.bundle import Bundle
 
 __all__ = ["CONFIDENCE", "evaluate_external", "external_digests", "external_results"]
 
@@ -43,7 +47,8 @@ def evaluate_external(
     config, summary = load_config(folder.config), read_json(folder.data)
     classes = {entry["code"]: entry["name"] for entry in summary["classes"]}
     here = another_folder(config.data, data)
-    parts, learnt = _unseen(find_parts(here), summary)
+    summaries = [summary, *(read_json(member.data) for member in folder.members())]
+    parts, learnt = _unseen(find_parts(here), summaries)
     if not parts:
         raise RecipeError(f"the run has learnt from every part of {data}: it can't be tested there")
     other = read_other(parts, label_map, classes, here)
@@ -100,11 +105,13 @@ def external_digests(folder: RunFolder, name: str) -> dict[str, str]:
 
 
 def _unseen(
-    parts: Mapping[str, SplitLayout], summary: Mapping[str, Any]
+    parts: Mapping[str, SplitLayout], summaries: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, SplitLayout], list[str]]:
-    """Leave out the parts that the run was trained, tuned or certified on."""
-    used = {at["label_file"] for name, at in summary["splits"].items() if name != "test"}
-    used |= {file for source in summary.get("extra_data", ()) for file in source["label_files"]}
+    """Leave out the parts that the run or one of its members was trained, tuned or certified on."""
+    used: set[str] = set()
+    for summary in summaries:
+        used |= {at["label_file"] for name, at in summary["splits"].items() if name != "test"}
+        used |= {file for source in summary.get("extra_data", ()) for file in source["label_files"]}
     seen = {Path(file).resolve() for file in used}
     unseen = {name: part for name, part in parts.items() if part.labels.resolve() not in seen}
     return unseen, [name for name in parts if name not in unseen]
@@ -113,37 +120,46 @@ def _unseen(
 def _predict(
     run: Path, other: OtherData, codes: tuple[str, ...]
 ) -> tuple[Predictions, ThresholdSet]:
-    """Return the saved model's scores, and the thresholds saved with it."""
+    """Return the scores of the saved model, or of an ensemble's, and the thresholds in use."""
+    from examples.rfmid.serving.ensemble import Ensemble, load_predictor
+
+    predictor = load_predictor(run)
+    if tuple(predictor.names) != codes:
+        raise RecipeError(f"{run}: the model has other classes than the run's data.json")
+    networks = predictor.members if isinstance(predictor, Ensemble) else (predictor,)
+    said = [_scored(one, other.split.paths) for one in networks]
+    predictions = Predictions(
+        ids=other.split.ids,
+        class_names=codes,
+        y_true=other.split.labels,
+        y_score=np.mean([scores for scores, _ in said], axis=0),
+        patients=other.split.patients,
+        subgroups=other.split.subgroups,
+        y_logit=said[0][1] if len(said) == 1 else None,
+    )
+    return predictions, predictor.thresholds
+
+
+def _scored(
+    bundle: Bundle, photographs: Sequence[Path]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """Return a network's probabilities and what they were made of."""
     import torch  # which the rest of scoring can do without
 
     from examples.rfmid.data.images import load_image
-    from examples.rfmid.serving.bundle import load_bundle
     from examples.rfmid.training.device import choose_device
 
-    bundle = load_bundle(run)
-    if tuple(bundle.names) != codes:
-        raise RecipeError(f"{run}: the model has other classes than the run's data.json")
     device = choose_device("auto")
     network = bundle.model.model.to(device).eval()
     link = torch.sigmoid if bundle.model.posterior is None else bundle.model.posterior
     batches = []
     with torch.inference_mode():
-        for first in range(0, len(other.split), _BATCH):
-            paths = other.split.paths[first : first + _BATCH]
+        for first in range(0, len(photographs), _BATCH):
+            paths = photographs[first : first + _BATCH]
             images = torch.stack([bundle.preprocessing(load_image(path)) for path in paths])
             batches.append(network(images.to(device)).float().cpu())
         logits = torch.cat(batches)
-        scores = link(logits.double()).numpy()
-    predictions = Predictions(
-        ids=other.split.ids,
-        class_names=codes,
-        y_true=other.split.labels,
-        y_score=scores,
-        patients=other.split.patients,
-        subgroups=other.split.subgroups,
-        y_logit=logits.numpy(),
-    )
-    return predictions, bundle.model.thresholds
+        return link(logits.double()).numpy(), logits.numpy()
 
 
 def _figures(

@@ -148,9 +148,10 @@ def replace_thresholds(folder: RunFolder, thresholds: ThresholdSet) -> None:
 
 def _load(folder: RunFolder) -> tuple[ThresholdedModel, str]:
     """Return the saved model and the name of its network's head."""
-    if folder.ensemble.is_file():
+    if members := folder.members():
         raise RecipeError(
-            f"{folder.path} is an ensemble, which has no model of its own: name one of its members"
+            f"{folder.path} is an ensemble, which has no network of its own: name one of its "
+            f"members, {', '.join(str(member.path) for member in members)}"
         )
     config = load_config(folder.config)
     try:

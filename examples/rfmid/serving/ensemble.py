@@ -84,12 +84,9 @@ def load_predictor(run: Path) -> Bundle | Ensemble:
     folder = RunFolder(run)
     if not folder.ensemble.is_file():
         return load_bundle(run)
-    entries = read_json(folder.ensemble).get("members")
-    if not isinstance(entries, list) or not entries:
-        raise RecipeError(f"{folder.ensemble} names no members")
     members = []
-    for entry in entries:
-        member = RunFolder(run / entry["run"])
+    found = folder.members()
+    for member, entry in zip(found, read_json(folder.ensemble)["members"], strict=True):
         if not member.manifest.is_file():
             raise RecipeError(f"{member.path}, a member of {run}, holds no whole model")
         if any(entry.get(name) != value for name, value in _pinned(member).items()):

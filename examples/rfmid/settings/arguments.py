@@ -25,7 +25,6 @@ __all__ = [
     "ProfileArguments",
     "TrainArguments",
     "parse_arguments",
-    "parse_train_arguments",
 ]
 
 DEFAULT_PRESET = "default"
@@ -145,11 +144,6 @@ _Arguments = TypeVar(
     AblateArguments,
     CrossvalArguments,
 )
-
-
-def parse_train_arguments(arguments: Sequence[str], prog: str) -> TrainArguments:
-    """Return what ``train`` was asked for; see `parse_arguments`."""
-    return parse_arguments(TrainArguments, arguments, prog)
 
 
 def parse_arguments(kind: type[_Arguments], arguments: Sequence[str], prog: str) -> _Arguments:

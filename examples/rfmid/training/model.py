@@ -18,7 +18,7 @@ from torchvision.models.convnext import CNBlock, CNBlockConfig, ConvNeXt
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.training.initial_weights import load_backbone, read_weights
 
-__all__ = ["Network", "build_model", "build_network"]
+__all__ = ["Network", "build_network"]
 
 
 class Network(NamedTuple):
@@ -95,13 +95,6 @@ def build_network(
     if state is not None:
         load_backbone(network.model, network.head, state, weights)
     return network
-
-
-def build_model(
-    architecture: str, n_classes: int, weights: str = "none", *, seed: int = 0
-) -> nn.Module:
-    """Return the module of `build_network` alone."""
-    return build_network(architecture, n_classes, weights, seed=seed).model
 
 
 def _convnext(shape: _Architecture, n_classes: int) -> ConvNeXt:

@@ -261,11 +261,13 @@ def test_a_promise_that_leaves_one_threshold_is_kept():
 
 
 def test_promises_that_exclude_each_other_are_not_kept():
-    score, label = two_sided(60, 60)
-    found = find_optimal_thresholds(
-        label[:, None], score[:, None] - 3 * label[:, None], min_recall=0.8, min_specificity=0.8,
-        confidence=0.9,
-    )  # fmt: skip
+    score, label = two_sided(40, 40)
+    arguments = {"y_true": label[:, None], "y_score": score[:, None]}
+    floors = {"min_recall": 0.55, "min_specificity": 0.55}
+    promise = of_rows(score, label, None, confidence=0.9, **floors)
+    assert promise.lowest > promise.highest
+    assert find_optimal_thresholds(**arguments, **floors).status == ("ok",)
+    found = find_optimal_thresholds(**arguments, confidence=0.9, **floors)
     assert found.status == ("infeasible",)
     assert not found.certified[0]
 

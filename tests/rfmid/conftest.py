@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from examples.rfmid.runfolder import RunFolder
+
 Rows = Sequence[Mapping[str, Any]]
 
 CLASSES = ("DR", "MH", "BRVO")
@@ -98,3 +100,19 @@ def rows_of() -> Callable[..., list[dict[str, Any]]]:
 def paint() -> Callable[..., None]:
     """Return `write_image`."""
     return write_image
+
+
+@pytest.fixture(scope="session")
+def served_run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run to serve; tests don't change it."""
+    from tests.rfmid.served_run import save_served_run  # PyTorch, which most of these don't need
+
+    return save_served_run(tmp_path_factory.mktemp("served") / "run")
+
+
+@pytest.fixture(scope="session")
+def many_eyes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Photographs of all sorts, beside which nothing is left."""
+    from tests.rfmid.served_run import write_eyes
+
+    return write_eyes(tmp_path_factory.mktemp("eyes"))

@@ -17,7 +17,7 @@ from examples.rfmid.serving.web.limits import Limits
 from examples.rfmid.serving.web.pool import Pool
 from examples.rfmid.serving.web.process import WorkerProcess
 
-PATIENCE = 60  # seconds, of a loaded machine
+PATIENCE = 240  # seconds, of a loaded machine
 
 
 @dataclass(frozen=True)

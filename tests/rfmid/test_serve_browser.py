@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -21,30 +20,18 @@ from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.serving.web.limits import Limits
 from examples.rfmid.serving.web.worker import work
+from tests.rfmid.page_hands import PATIENCE, SETTLED, give, tab_to, text, texts
 from tests.rfmid.page_server import PageServer, page_server, until
-from tests.rfmid.served_run import save_served_run, write_eyes
 
 pytestmark = pytest.mark.skipif(installed() is None, reason="needs Chromium to be installed")
 
-LIMITS = Limits(max_megabytes=0.1, max_megapixels=1, max_files=12, max_waiting=0)
-SETTLED = "document.querySelector('.card') && !document.querySelector('.card.waiting')"
+LIMITS = Limits(max_megabytes=0.1, max_megapixels=1, max_files=12, max_waiting=0, max_seconds=240)
 READ, REFUSED = (f"!!document.querySelector('.card.{kind}')" for kind in ("read", "refused"))
-PATIENCE = 60
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    return save_served_run(tmp_path_factory.mktemp("served") / "run")
-
-
-@pytest.fixture(scope="module")
-def eyes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return write_eyes(tmp_path_factory.mktemp("eyes"))
-
-
-@pytest.fixture(scope="module")
-def server(run: RunFolder) -> Iterator[PageServer]:
-    with page_server(work, (str(run.path), LIMITS.max_pixels, 1), LIMITS) as found:
+def server(served_run: RunFolder) -> Iterator[PageServer]:
+    with page_server(work, (str(served_run.path), LIMITS.max_pixels, 1), LIMITS) as found:
         yield found
 
 
@@ -76,44 +63,12 @@ def refusal(complaint: dict[str, Any], server: PageServer) -> bool:
     return entry.get("source") == "network" and entry["url"].startswith(f"{server.url}api/")
 
 
-def give(page: Page, files: list[Path]) -> None:
-    page.choose_files("#files", files)
-    page.wait_for(SETTLED, PATIENCE)
-
-
-def text(page: Page, selector: str) -> str:
-    found: str = page.run(f"document.querySelector({json.dumps(selector)})?.textContent")
-    return found
-
-
-def texts(page: Page, selector: str) -> list[str]:
-    script = f"[...document.querySelectorAll({json.dumps(selector)})].map((one) => one.textContent)"
-    found: list[str] = page.run(script)
-    return found
-
-
-def active(page: Page) -> str:
-    """Return what has the focus."""
-    found: str = page.run(
-        "((one) => one.id || one.className || one.tagName)(document.activeElement)"
-    )
-    return found
-
-
-def tab_to(page: Page, name: str) -> None:
-    for _ in range(20):
-        page.press("Tab")
-        if active(page) == name:
-            return
-    pytest.fail(f"Tab never reaches {name}")
-
-
 def test_a_photograph_is_read_and_its_figures_are_predicts(
-    page: Page, run: RunFolder, eyes: list[Path]
+    page: Page, served_run: RunFolder, many_eyes: list[Path]
 ) -> None:
-    give(page, eyes[:1])
-    (one,) = predict((eyes[0],), run=run.path)
-    bundle = load_bundle(run.path)
+    give(page, many_eyes[:1])
+    (one,) = predict((many_eyes[0],), run=served_run.path)
+    bundle = load_bundle(served_run.path)
     rows = page.run(
         """[...document.querySelectorAll("tbody tr")].map((row) => [...row.children].map(
         (cell) => (cell.querySelector(".probability") ?? cell).firstChild?.textContent ?? ""))"""
@@ -139,23 +94,23 @@ def test_a_photograph_is_read_and_its_figures_are_predicts(
     assert "1 of 1 photograph read" in text(page, "#progress")
 
 
-def test_good_and_bad_files_together(page: Page, eyes: list[Path], tmp_path: Path) -> None:
+def test_good_and_bad_files_together(page: Page, many_eyes: list[Path], tmp_path: Path) -> None:
     bad = {
-        "cut.png": eyes[0].read_bytes()[:900],
+        "cut.png": many_eyes[0].read_bytes()[:900],
         "empty.png": b"",
         "large.png": b"x" * 150_000,
         'notes, "mine".png': b"hello",
     }
     for name, content in bad.items():
         (tmp_path / name).write_bytes(content)
-    give(page, [eyes[0], *(tmp_path / name for name in bad), eyes[1]])
+    give(page, [many_eyes[0], *(tmp_path / name for name in bad), many_eyes[1]])
     shown = dict(zip(texts(page, ".card.refused h3"), texts(page, ".card.refused p"), strict=True))
     assert set(shown) == set(bad)
     assert "cut off" in shown["cut.png"]
     assert "empty" in shown["empty.png"]
     assert "at most 0.1 MB" in shown["large.png"]
     assert "not a photograph" in shown['notes, "mine".png']
-    assert texts(page, ".card.read h3") == [eyes[0].name, eyes[1].name]
+    assert texts(page, ".card.read h3") == [many_eyes[0].name, many_eyes[1].name]
     assert page.run("document.querySelectorAll('details[open] table').length") == 1
     assert "2 of 6 photographs read, 4 not taken" in text(page, "#progress")
     page.run("document.querySelector('.card.refused button').click()")
@@ -164,10 +119,12 @@ def test_good_and_bad_files_together(page: Page, eyes: list[Path], tmp_path: Pat
     assert page.run("document.getElementById('results').hidden")
 
 
-def test_too_many_files_are_named_one_by_one(page: Page, eyes: list[Path], tmp_path: Path) -> None:
+def test_too_many_files_are_named_one_by_one(
+    page: Page, many_eyes: list[Path], tmp_path: Path
+) -> None:
     copies = [tmp_path / f"{k:02}.png" for k in range(14)]
     for copy in copies:
-        copy.write_bytes(eyes[1].read_bytes())
+        copy.write_bytes(many_eyes[1].read_bytes())
     give(page, copies)
     assert len(texts(page, ".card.read")) == 12
     assert texts(page, ".card.refused h3") == ["12.png", "13.png"]
@@ -175,17 +132,23 @@ def test_too_many_files_are_named_one_by_one(page: Page, eyes: list[Path], tmp_p
 
 
 def test_the_downloaded_table_is_predicts(
-    page: Page, run: RunFolder, eyes: list[Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    page: Page,
+    served_run: RunFolder,
+    many_eyes: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    odd = eyes[0].parent / 'a "quoted", name.png'
-    odd.write_bytes(eyes[1].read_bytes())
+    odd = many_eyes[0].parent / 'a "quoted", name.png'
+    odd.write_bytes(many_eyes[1].read_bytes())
     (tmp_path / "bad.png").write_bytes(b"hello")
-    output = eyes[0].parent / "found.csv"
-    monkeypatch.chdir(eyes[0].parent)
+    output = many_eyes[0].parent / "found.csv"
+    monkeypatch.chdir(many_eyes[0].parent)
     try:
-        predict(tuple(Path(eye.name) for eye in [*eyes, odd]), run=run.path, output=output)
+        predict(
+            tuple(Path(eye.name) for eye in [*many_eyes, odd]), run=served_run.path, output=output
+        )
         wanted = output.read_text("utf-8")
-        give(page, [*eyes, tmp_path / "bad.png", odd])
+        give(page, [*many_eyes, tmp_path / "bad.png", odd])
     finally:
         output.unlink(missing_ok=True)
         odd.unlink()
@@ -199,20 +162,22 @@ def test_the_downloaded_table_is_predicts(
     assert lines[-1].endswith("," * (wanted.splitlines()[0].count(",") - 1) + "\n")
 
 
-def test_everything_is_done_by_keyboard(page: Page, eyes: list[Path]) -> None:
+def test_everything_is_done_by_keyboard(page: Page, many_eyes: list[Path]) -> None:
     tab_to(page, "files")
     page.call("Page.setInterceptFileChooserDialog", enabled=True)
     page.press("Enter")
     until(lambda: page.run("true") and opened_chooser(page))
     page.call("Page.setInterceptFileChooserDialog", enabled=False)
-    give(page, eyes[:2])
+    give(page, many_eyes[:2])
     tab_to(page, "download")
     tab_to(page, "clear")
     tab_to(page, "SUMMARY")
     tab_to(page, "which")
     for _ in range(5):
         page.press("ArrowDown")
-        page.wait_for("!/Computing/.test(document.querySelector('.map-words').textContent)", 60)
+        page.wait_for(
+            "!/Computing/.test(document.querySelector('.map-words').textContent)", PATIENCE
+        )
         if page.run("!document.querySelector('.map').hidden"):
             break
     assert page.run("document.querySelector('.map').naturalWidth") > 0
@@ -224,15 +189,15 @@ def test_everything_is_done_by_keyboard(page: Page, eyes: list[Path]) -> None:
     assert page.run("getComputedStyle(document.querySelector('.map')).opacity") == "1"
     tab_to(page, "SUMMARY")
     page.press("Enter")
-    page.wait_for("document.querySelectorAll('details[open] table').length === 2", 60)
+    page.wait_for("document.querySelectorAll('details[open] table').length === 2", PATIENCE)
 
 
 def opened_chooser(page: Page) -> bool:
     return any(event["method"] == "Page.fileChooserOpened" for event in page.events)
 
 
-def test_files_can_be_dropped(page: Page, eyes: list[Path]) -> None:
-    files = [str(eye) for eye in eyes[:2]]
+def test_files_can_be_dropped(page: Page, many_eyes: list[Path]) -> None:
+    files = [str(eye) for eye in many_eyes[:2]]
     data = {"items": [], "files": files, "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "drop"):
         page.call("Input.dispatchDragEvent", type=kind, x=300, y=600, data=data)
@@ -243,15 +208,17 @@ def test_files_can_be_dropped(page: Page, eyes: list[Path]) -> None:
     assert not page.run("document.body.classList.contains('dragging')")
 
 
-def test_a_map_that_is_zero_everywhere_says_so(page: Page, eyes: list[Path]) -> None:
-    give(page, eyes[:1])
+def test_a_map_that_is_zero_everywhere_says_so(page: Page, many_eyes: list[Path]) -> None:
+    give(page, many_eyes[:1])
     said = set()
     for code in page.run("[...document.querySelector('.which').options].map((one) => one.value)"):
         page.run(
             f"""(() => {{ const box = document.querySelector(".which"); box.value = "{code}";
             box.dispatchEvent(new Event("change")); }})()"""
         )
-        page.wait_for("!/Computing/.test(document.querySelector('.map-words').textContent)", 60)
+        page.wait_for(
+            "!/Computing/.test(document.querySelector('.map-words').textContent)", PATIENCE
+        )
         hidden = page.run("document.querySelector('.map').hidden")
         words = text(page, ".map-words")
         assert hidden == ("no evidence" not in words)
@@ -260,28 +227,30 @@ def test_a_map_that_is_zero_everywhere_says_so(page: Page, eyes: list[Path]) -> 
 
 
 def test_a_worker_that_dies_is_said_and_trying_again_works(
-    page: Page, server: PageServer, eyes: list[Path]
+    page: Page, server: PageServer, many_eyes: list[Path]
 ) -> None:
     (worker,) = server.workers
     os.kill(worker.pid, signal.SIGSTOP)
-    page.choose_files("#files", eyes[:1])
+    page.choose_files("#files", many_eyes[:1])
     until(lambda: page.run("true") and worker.busy)
     os.kill(worker.pid, signal.SIGKILL)
     page.wait_for(REFUSED, PATIENCE)
     assert "Another one is starting" in text(page, ".card.refused p")
-    assert eyes[0].name in page.run("document.querySelector('.card button').ariaLabel")
+    assert many_eyes[0].name in page.run("document.querySelector('.card button').ariaLabel")
     page.run("document.querySelector('.card button').click()")
     page.wait_for(READ, PATIENCE)
 
 
-def test_a_busy_server_is_asked_again(page: Page, server: PageServer, eyes: list[Path]) -> None:
+def test_a_busy_server_is_asked_again(
+    page: Page, server: PageServer, many_eyes: list[Path]
+) -> None:
     (worker,) = server.workers
     with ThreadPoolExecutor(1) as threads:
         os.kill(worker.pid, signal.SIGSTOP)
         try:
-            other = threads.submit(server.post, eyes[1].read_bytes())
+            other = threads.submit(server.post, many_eyes[1].read_bytes())
             until(lambda: server.pool.taken == 1)
-            page.choose_files("#files", eyes[:1])
+            page.choose_files("#files", many_eyes[:1])
             waits = (
                 "/busy with other photographs/.test(document.querySelector('.card p')?.textContent)"
             )
@@ -292,9 +261,11 @@ def test_a_busy_server_is_asked_again(page: Page, server: PageServer, eyes: list
         assert other.result().status == 200
 
 
-def test_what_a_screen_reader_gets(page: Page, eyes: list[Path]) -> None:
-    give(page, eyes[:1])
-    page.wait_for(f"document.getElementById('spoken').textContent.startsWith('{eyes[0].name}:')")
+def test_what_a_screen_reader_gets(page: Page, many_eyes: list[Path]) -> None:
+    give(page, many_eyes[:1])
+    page.wait_for(
+        f"document.getElementById('spoken').textContent.startsWith('{many_eyes[0].name}:')"
+    )
     assert page.run("document.getElementById('spoken').role") == "status"
     unnamed = page.run(
         """[...document.querySelectorAll("input, select, button")].filter((one) =>
@@ -317,10 +288,10 @@ def test_what_a_screen_reader_gets(page: Page, eyes: list[Path]) -> None:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_wider_than_the_screen_and_the_warning_stays(
-    page: Page, eyes: list[Path], width: int, dark: bool
+    page: Page, many_eyes: list[Path], width: int, dark: bool
 ) -> None:
     page.size(width, 844, dark=dark)
-    give(page, eyes[:1])
+    give(page, many_eyes[:1])
     assert page.run("document.documentElement.scrollWidth") == width
     wider = page.run(
         "[...document.querySelectorAll('main *')]"
@@ -338,7 +309,7 @@ def test_nothing_is_wider_than_the_screen_and_the_warning_stays(
     assert (ground != "rgb(255, 255, 255)") == dark
 
 
-def test_text_stands_out_from_its_ground(page: Page, eyes: list[Path]) -> None:
+def test_text_stands_out_from_its_ground(page: Page, many_eyes: list[Path]) -> None:
     """WCAG's contrast of at least 4.5 for every text, in the light and in the dark."""
     contrast = """(() => {
       const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
@@ -359,17 +330,17 @@ def test_text_stands_out_from_its_ground(page: Page, eyes: list[Path]) -> None:
           return [one.tagName, one.textContent.slice(0, 20), ratio];
         }).filter(([, , ratio]) => ratio < 4.5);
     })()"""
-    give(page, eyes[:2])
+    give(page, many_eyes[:2])
     for dark in (False, True):
         page.size(1280, 900, dark=dark)
         assert page.run(contrast) == []
 
 
-def test_a_server_that_is_gone_is_said(page: Page, eyes: list[Path]) -> None:
+def test_a_server_that_is_gone_is_said(page: Page, many_eyes: list[Path]) -> None:
     online = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
     page.call("Network.emulateNetworkConditions", offline=True, **online)
     try:
-        give(page, eyes[:1])
+        give(page, many_eyes[:1])
     finally:
         page.call("Network.emulateNetworkConditions", offline=False, **online)
     assert "doesn't answer" in text(page, ".card.refused p")

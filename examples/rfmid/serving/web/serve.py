@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +78,8 @@ def serve(
     with _listening(host, port) as listener, _started(run, limits) as pool:
         app = make_app(pool, pool.about(), limits, (*allow_host, host))
         _announce(run, host, listener.getsockname()[1])
-        make_server(app, limits).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # the way to end it
+            make_server(app, limits).run(sockets=[listener])
 
 
 @contextmanager

@@ -146,8 +146,12 @@ def running(pid: int) -> bool:
 def test_what_cannot_be_served_is_said_at_once(
     served_run: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["serve", str(tmp_path / "absent"), "--port", "0"]) == 2
-    assert "absent doesn't exist" in capsys.readouterr().err
+    for named in ([], ["--run"], ["--model"]):
+        assert main(["serve", *named, str(tmp_path / "absent"), "--port", "0"]) == 2
+        assert "absent doesn't exist" in capsys.readouterr().err
+    for named in ([], [str(served_run.path), "--run", str(served_run.path)]):
+        assert main(["serve", *named]) == 2
+        assert "name one run folder or exported file" in capsys.readouterr().err
     with pytest.raises(RecipeError, match="cannot read"):
         ServedModel(tmp_path, 1_000_000)
     with pytest.raises(RecipeError, match="max_files must be at least 1"):

@@ -21,8 +21,10 @@ __all__ = ["serve"]
 
 
 def serve(
-    run: Annotated[Path, tyro.conf.Positional],
+    source: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None,
     *,
+    run: Path | None = None,
+    model: Path | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     allow_host: tuple[str, ...] = (),
@@ -41,8 +43,12 @@ def serve(
 
     Parameters
     ----------
-    run
+    source
         The run folder, with the saved model, or an ensemble's, or a file that export wrote.
+    run
+        The folder, named as for predict.
+    model
+        The exported file, named as for predict.
     host
         Address to listen at; 0.0.0.0 is every one of this machine.
     port
@@ -65,19 +71,23 @@ def serve(
     Raises
     ------
     RecipeError
-        If there is no model, a limit is out of range, the address can't be had, or a package is
-        missing.
+        If not one model is named, or it isn't there; if a limit is out of range, the address can't
+        be had, or a package is missing.
     """
     limits = Limits(max_megabytes, max_megapixels, max_files, max_waiting, workers, max_seconds)
     try:
         from examples.rfmid.serving.web.app import make_app, make_server
     except ImportError as error:
         raise RecipeError("serve needs packages: pip install 'mlthresh[serve]'") from error
-    if not run.exists():
-        raise RecipeError(f"{run} doesn't exist")
-    with _listening(host, port) as listener, _started(run, limits) as pool:
+    named = [one for one in (source, run, model) if one is not None]
+    if len(named) != 1:
+        raise RecipeError(f"name one run folder or exported file, got {len(named)}")
+    (served,) = named
+    if not served.exists():
+        raise RecipeError(f"{served} doesn't exist")
+    with _listening(host, port) as listener, _started(served, limits) as pool:
         app = make_app(pool, pool.about(), limits, (*allow_host, host))
-        _announce(run, host, listener.getsockname()[1])
+        _announce(served, host, listener.getsockname()[1])
         with suppress(KeyboardInterrupt):  # the way to end it
             make_server(app, limits).run(sockets=[listener])
 

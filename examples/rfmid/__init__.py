@@ -30,7 +30,8 @@ figures and its report. Every step is a command, and the steps talk through file
   thresholds and probabilities made to hold on new patients.
 - ``--preset after``, ``--preset before``: the deck's final settings and its first, whole.
 - ``--preset cpu``: a small ConvNeXt from random weights at 96 pixels, for a machine without a GPU.
-- ``--preset demo``: the same at 64 pixels, for generated photographs.
+- ``--preset frozen``: a linear head on what blocks of a pretrained network found, without a GPU.
+- ``--preset demo``: ``cpu`` at 64 pixels, for generated photographs.
 
 A run that was broken off, by Ctrl-C, ``--max-minutes`` or ``kill -9``, goes on with
 ``train --run run --resume``.

@@ -105,7 +105,8 @@ def test_variants_of_one_training_differ_only_in_what_can_be_read_off() -> None:
         assert set(differences(config, taken_from)) <= set(may_differ)
         names.add(training_name(variant, PRESETS["demo"]))
     assert names == {"before", "before+classes", "before+gamma", "before+alpha",
-                     "before+pos_weight", "after", "after-sampler", "after+importance"}  # fmt: skip
+                     "before+pos_weight", "after", "after-sampler", "after+importance",
+                     "after-focal", "after-sampler-focal"}  # fmt: skip
 
 
 # -- what is written

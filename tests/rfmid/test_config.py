@@ -202,7 +202,7 @@ def test_flag_names_are_unique_over_the_sections() -> None:
     [
         (
             ["--preset", "during"],
-            "unknown preset 'during'; there are default, after, before, cpu, demo",
+            "unknown preset 'during'; there are default, after, before, cpu, frozen, demo",
         ),
         (["--preset"], "--preset"),
         (["--gamma", "-1"], "gamma must be at least 0"),

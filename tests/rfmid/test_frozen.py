@@ -4,24 +4,30 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+from examples.rfmid.data.dataset import key
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.serving.bundle import load_bundle
+from examples.rfmid.serving.export import export
+from examples.rfmid.serving.grad_cam import grad_cam
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training import frozen
-from examples.rfmid.training.model import build_network
+from examples.rfmid.training.pooled import configured_network
 from examples.rfmid.training.train import train
 from mlthresh import load_model
+
+FEATURES = ("features.1", "features.[23]")
 
 
 def tiny(data: Path, **model_settings: Any) -> Config:
@@ -38,9 +44,7 @@ def tiny(data: Path, **model_settings: Any) -> Config:
 
 
 def start_of(config: Config) -> dict[str, Tensor]:
-    from examples.rfmid.data.dataset import key
-
-    return build_network("convnext_demo", 3, seed=key(config.training.seed)).model.state_dict()
+    return configured_network(config, 3, seed=key(config.training.seed)).model.state_dict()
 
 
 @pytest.fixture
@@ -57,18 +61,25 @@ def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("views", [1, 3])
+@pytest.mark.parametrize(
+    ("views", "features"), [(1, ()), (3, ()), (1, FEATURES), (3, FEATURES)], ids=str
+)
 def test_only_the_head_learns_and_the_whole_network_is_saved(
-    shared_data_folder: Path, tmp_path: Path, views: int, count_passes: list[str]
+    shared_data_folder: Path,
+    tmp_path: Path,
+    views: int,
+    features: tuple[str, ...],
+    count_passes: list[str],
 ) -> None:
-    config = tiny(shared_data_folder, views=views)
+    config = tiny(shared_data_folder, views=views, features=features)
     train(config, tmp_path)
     assert len(count_passes) == 2 + views  # validation, test, and each view of the training images
-    loaded = load_model(tmp_path, build_network("convnext_demo", 3, seed=9).model)
+    network = configured_network(config, 3, seed=9)
+    loaded = load_model(tmp_path, network.model)
     before, after = start_of(config), loaded.model.state_dict()
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     assert changed
-    assert all(name.startswith("classifier.") for name in changed)
+    assert all(name.startswith(f"{network.head}.") for name in changed)
     # what was saved gives, from the photographs, what the cached features gave
     assert loaded.preprocessing is not None
     preprocessing = build_preprocessing(loaded.preprocessing)
@@ -104,8 +115,22 @@ def test_features_are_kept_on_disk_and_made_anew_when_they_would_differ(
     assert len(count_passes) == 9, "damaged files are not used"
 
 
-def test_a_resumed_run_ends_as_the_unbroken_one(shared_data_folder: Path, tmp_path: Path) -> None:
-    config = tiny(shared_data_folder, views=2)
+def test_features_of_other_modules_are_not_mistaken(
+    shared_data_folder: Path, tmp_path: Path, count_passes: list[str]
+) -> None:
+    cached = replace(PRESETS["demo"].runtime, cache="disk", cache_folder=tmp_path / "cache")
+    for number, features in enumerate([(), ("features.1",), ("features.3",), ("features.3",)]):
+        config = tiny(shared_data_folder, features=features)
+        runtime = replace(cached, device="cpu", threads=1, num_workers=0)
+        train(replace(config, runtime=runtime), tmp_path / str(number))
+    assert len(count_passes) == 3 * 3, "the last run finds those of the one before"
+
+
+@pytest.mark.parametrize("features", [(), FEATURES], ids=["head", "modules"])
+def test_a_resumed_run_ends_as_the_unbroken_one(
+    shared_data_folder: Path, tmp_path: Path, features: tuple[str, ...]
+) -> None:
+    config = tiny(shared_data_folder, views=2, features=features)
     train(config, tmp_path / "whole")
     stopping = replace(config, runtime=replace(config.runtime, max_minutes=1e-9))
     for _ in range(3):
@@ -120,6 +145,33 @@ def test_a_resumed_run_ends_as_the_unbroken_one(shared_data_folder: Path, tmp_pa
 def test_views_need_a_frozen_backbone() -> None:
     with pytest.raises(RecipeError, match="views is for a frozen backbone alone"):
         replace(PRESETS["demo"].model, views=2)
+
+
+def test_features_need_a_frozen_backbone() -> None:
+    with pytest.raises(RecipeError, match="features is for a frozen backbone alone"):
+        replace(PRESETS["demo"].model, features=("features.1",))
+
+
+@pytest.mark.parametrize("kind", ["program", "onnx"])
+def test_a_run_on_the_features_of_modules_is_explained_predicted_and_exported(
+    shared_data_folder: Path, tmp_path: Path, kind: Literal["program", "onnx"]
+) -> None:
+    config, run = tiny(shared_data_folder, features=FEATURES), tmp_path / "run"
+    train(config, run)
+    path = load_data(config.data).test.paths[0]
+    bundle = load_bundle(run)
+    probabilities, _ = bundle.decide(load_image(path))
+    saved = Predictions.load(RunFolder(run).predictions("test"))
+    np.testing.assert_allclose(probabilities, saved.y_score[0], rtol=1e-4, atol=1e-7)
+    maps, layer = grad_cam(
+        bundle.model.model, bundle.head, bundle.preprocessing(load_image(path))[None], [0, 2]
+    )
+    assert layer.startswith("backbone.features.3"), "later maps don't reach the head"
+    assert np.isfinite(maps).all()
+    if kind == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    assert export(run, kind=kind).is_file(), "which compares it with PyTorch"
 
 
 def test_importance_weights_undo_the_sampler(shared_data_folder: Path, tmp_path: Path) -> None:

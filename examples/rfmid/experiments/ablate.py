@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ def ablate(
     Each training keeps the outputs of all its epochs in ``trainings/NAME-SEED``; variants that
     differ in thresholds, selection, stopping or link share one. ``variants/NAME-SEED`` are run
     folders that ``tune``, ``evaluate`` and ``report`` accept. Called again, it goes on where it
-    was broken off. ``config.runtime.max_minutes`` is the time for all trainings.
+    was broken off. ``config.runtime.max_minutes`` is the time for all trainings. A frozen
+    backbone's features are computed once for all, and kept in ``cache``, unless ``config.runtime``
+    keeps them elsewhere.
 
     Parameters
     ----------
@@ -81,6 +84,7 @@ def ablate(
     if jobs < 1 or n_resamples < 1:
         raise RecipeError("jobs and n_resamples must be at least 1")
     check_base(config, preset)
+    config = _sharing_features(config, folder)
     RunFolder(folder).create()
     with locked(folder / ".lock", refusal=f"another process is working in {folder}"):
         data = _data(chosen, config)
@@ -100,6 +104,14 @@ def ablate(
         listed = "; ".join(f"{name}: {why}" for name, why in outcome.failed.items())
         raise RecipeError(f"{len(outcome.failed)} trainings failed: {listed}")
     return path
+
+
+def _sharing_features(config: Config, folder: Path) -> Config:
+    """Let the trainings share what a frozen backbone makes of the photographs."""
+    runtime = config.runtime
+    if config.model.freeze == "none" or runtime.cache == "disk":
+        return config
+    return replace(config, runtime=replace(runtime, cache="disk", cache_folder=folder / "cache"))
 
 
 def _chosen(names: Sequence[str]) -> list[Variant]:
@@ -175,6 +187,8 @@ def _described(
         "test_patients": None if patients is None else len(set(patients)),
         "architecture": config.model.architecture,
         "weights": config.model.weights,
+        "freeze": config.model.freeze,
+        "views": config.model.views,
         "image_size": config.image.image_size,
         "epochs": config.training.epochs,
         "config": config_to_dict(config),

@@ -120,6 +120,22 @@ def _claim(
     return {"with": one, "without": without, **found, "text": text}
 
 
+def _of_the_backbone(result: Mapping[str, Any]) -> list[str]:
+    """Say what a frozen backbone leaves out."""
+    if result["freeze"] == "none":
+        return []
+    views = result["views"]
+    seen = (
+        "unchanged" if views == 1 else f"unchanged and as augmentation changed it {views - 1} times"
+    )
+    note = (
+        "**The backbone was frozen**: only the head learnt, from what each training photograph "
+        f"gave {seen}. What augmentation or a backbone that learns would do to these differences "
+        "is not measured."
+    )
+    return [note]
+
+
 def _percent(value: float | None) -> str:
     return "-" if value is None else f"{value:+.0%}".replace("%", " %")
 
@@ -184,6 +200,7 @@ def _as_markdown(result: Mapping[str, Any]) -> str:
         measured += f" of {patients:,} patients"
     weights = "random" if result["weights"] == "none" else result["weights"]
     notes = [
+        *_of_the_backbone(result),
         (
             f"{result['architecture']} from {weights} weights at {result['image_size']} "
             f"pixels, {images['train']:,} training and {images['val']:,} validation images, at "

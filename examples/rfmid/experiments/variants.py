@@ -46,6 +46,7 @@ _FIXED_BY_VARIANTS = (
     "training.keep_epoch_predictions",
     "training.seed",
 )
+_PLAIN = {"loss.gamma": 0.0, "loss.alpha": None}
 _OURS = {
     "thresholds.strategy": "pooled",
     "training.selection": "macro_f1_cross_fitted",
@@ -125,6 +126,13 @@ VARIANTS = _listed(
     Variant("after+link", "probabilities by the loss's inverse link", "after", {"loss.link": True}),
     Variant("after+ours", "pooled, cross-fitted and link together", "after", _OURS),
     Variant("after-sampler", "images shuffled", "after", {"training.sampler": False}),
+    Variant("after-focal", "cross-entropy: no gamma, no alpha", "after", _PLAIN),
+    Variant(
+        "after-sampler-focal",
+        "images shuffled, and cross-entropy",
+        "after",
+        {"training.sampler": False, **_PLAIN},
+    ),
     Variant(
         "after+importance",
         "the loss undoes the sampler's preference",

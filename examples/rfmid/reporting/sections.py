@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from examples.rfmid.reporting.record import RunRecord
+from examples.rfmid.settings import ModelConfig
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
 __all__ = [
@@ -67,7 +68,7 @@ def settings_table(record: RunRecord) -> str:
     minutes = sum(epoch["seconds"] for epoch in epochs) / 60
     speed = sum(epoch["images_per_second"] for epoch in epochs) / len(epochs)
     rows = [
-        ["network", f"{config.model.architecture} from {weights}"],
+        ["network", f"{config.model.architecture} from {weights}{_frozen(config.model)}"],
         ["input", f"{size} x {size} pixels, {fit}"],
         ["loss", focal],
         ["sampling", "by the rarest disease shown" if training.sampler else "shuffled"],
@@ -77,6 +78,14 @@ def settings_table(record: RunRecord) -> str:
         ["seed", str(training.seed)],
     ]
     return markdown_table(["setting", "value"], rows, n_left=2)
+
+
+def _frozen(model: ModelConfig) -> str:
+    """Say what learnt, where not all did."""
+    if model.freeze == "none":
+        return ""
+    fed = f"on {', '.join(model.features)}" if model.features else "its own"
+    return f", frozen; only a head learnt, {fed}"
 
 
 def _members_table(record: RunRecord) -> str:

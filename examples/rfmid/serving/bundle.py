@@ -17,7 +17,7 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import check_classes
 from examples.rfmid.settings.config_file import load_config
-from examples.rfmid.training.model import build_network
+from examples.rfmid.training.pooled import configured_network
 from examples.rfmid.training.saved_grades import Grader, load_grader
 from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
 
@@ -156,7 +156,7 @@ def _load(folder: RunFolder) -> tuple[ThresholdedModel, str]:
     config = load_config(folder.config)
     try:
         n_classes = ThresholdSet.load(folder.path / "thresholds.json").n_classes
-        network = build_network(config.model.architecture, n_classes)
+        network = configured_network(config, n_classes)
         return load_model(folder.path, network.model), network.head
     except FileNotFoundError as error:
         raise RecipeError(f"{folder.path} holds no whole model: run train first") from error

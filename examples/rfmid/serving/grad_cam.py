@@ -26,7 +26,7 @@ def grad_cam(
     """Return a map for each of some classes, and the name of the layer they come from.
 
     The layer is the last module outside the head whose output has the shape (1, channels, height,
-    width) with more than one position.
+    width) with more than one position, and that the logits depend on.
 
     Parameters
     ----------
@@ -48,12 +48,12 @@ def grad_cam(
     RecipeError
         If the network has no such layer before its head.
     """
-    last: dict[str, Any] = {}
+    found: list[tuple[str, Tensor]] = []
 
     def keep(name: str) -> Any:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
             if isinstance(output, Tensor) and output.ndim == 4 and output.shape[2:].numel() > 1:
-                last.update(name=name, features=output)
+                found.append((name, output))
 
         return hook
 
@@ -65,12 +65,12 @@ def grad_cam(
     try:
         with torch.enable_grad():  # of the inputs, should every weight be frozen
             logits = network(inputs.detach().clone().requires_grad_())
-            if not last:
+            name, features = _last_used(logits, found)
+            if features is None:
                 raise RecipeError(
                     "Grad-CAM needs a layer with feature maps (images, channels, height, width) "
                     f"before the head {head!r}; the network has none"
                 )
-            features = last["features"]
             maps = []
             for column in columns:
                 (slope,) = torch.autograd.grad(logits[0, column], features, retain_graph=True)
@@ -79,4 +79,13 @@ def grad_cam(
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.stack(maps).detach().float().numpy(), last["name"]
+    return torch.stack(maps).detach().float().numpy(), name
+
+
+def _last_used(logits: Tensor, found: Sequence[tuple[str, Tensor]]) -> tuple[str, Tensor | None]:
+    """Return the last map that the logits depend on; None without any."""
+    for name, features in reversed(found):
+        (slope,) = torch.autograd.grad(logits.sum(), features, retain_graph=True, allow_unused=True)
+        if slope is not None:
+            return name, features
+    return "", None

@@ -34,7 +34,7 @@ DEFAULT_PRESET = "default"
 class TrainArguments:
     """Train a classifier. The defaults shown are those of the preset.
 
-    Presets: default, after and before (the deck's two), cpu (photographs without a GPU), demo.
+    Presets: default, after and before (the deck's two), cpu and frozen (without a GPU), demo.
     """
 
     run: Path
@@ -42,7 +42,7 @@ class TrainArguments:
     config: Config
     """Settings."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
     resume: bool = False
     """Go on after the last whole epoch of the run in the folder, with its settings."""
     overwrite: bool = False
@@ -56,7 +56,7 @@ class PrepareArguments:
     config: Config
     """Settings; those of the data, the images and the runtime count."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class ProfileArguments:
     output: Path | None = None
     """JSON file for the figures."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
     steps: int = 50
     """Steps that are measured, after some that warm up."""
 
@@ -82,7 +82,7 @@ class FindLrArguments:
     config: Config
     """Settings, as for train."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
     lr_min: float = 1e-7
     """First value of --lr; the parameter groups keep their ratio."""
     lr_max: float = 1.0
@@ -104,7 +104,7 @@ class AblateArguments:
     config: Config
     """Settings, as for train."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Seeds; every variant is trained with each."""
     variants: tuple[str, ...] = ()
@@ -128,7 +128,7 @@ class CrossvalArguments:
     config: Config
     """Settings, as for train."""
     preset: str | None = None
-    """Where the settings start: default, after, before, cpu or demo."""
+    """Where the settings start: default, after, before, cpu, frozen or demo."""
     jobs: int = 1
     """Trainings at once, in processes that share the cores and the GPU."""
     n_resamples: int = 1000

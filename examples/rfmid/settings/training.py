@@ -35,6 +35,10 @@ class ModelConfig:
     none, or a .pth or .safetensors file."""
     freeze: Literal["none", "backbone"] = "none"
     """backbone: only the head learns, from features that are computed once."""
+    features: tuple[str, ...] = ()
+    """With a frozen backbone: modules, such as layer? or features.*, from whose feature maps a
+    linear head learns (each channel's mean and standard deviation over the positions,
+    standardised); none: the network's own head learns."""
     views: int = 1
     """With a frozen backbone: each training image as it is, and views - 1 times augmented."""
 
@@ -48,6 +52,10 @@ class ModelConfig:
         require(self.views >= 1, f"views must be at least 1, got {self.views}")
         require(
             self.views == 1 or self.freeze == "backbone", "views is for a frozen backbone alone"
+        )
+        require(
+            not self.features or self.freeze == "backbone",
+            "features is for a frozen backbone alone",
         )
         require(bool(self.weights), "weights must be imagenet, none or a file, got an empty text")
         require(

@@ -20,10 +20,11 @@ from examples.rfmid.data.splits import FundusData, Split
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.settings import Config
 from examples.rfmid.training.device import memory_format
-from examples.rfmid.training.frozen import FeatureSet, ViewSet, compute_features
+from examples.rfmid.training.frozen import FeatureSet, ViewSet, as_given, compute_features
 from examples.rfmid.training.grading import add_grades, grade_loss
 from examples.rfmid.training.loading import Loading
-from examples.rfmid.training.model import Network, build_network
+from examples.rfmid.training.model import Network
+from examples.rfmid.training.pooled import StandardisedLinear, configured_network
 from examples.rfmid.training.world import World
 from mlthresh import (
     FocalLossWithPosWeight,
@@ -132,10 +133,10 @@ def build_session(
             paths = [path for split in data.splits.values() for path in split.paths]
             check_images(paths, checked_images, config.runtime.threads)
         images = {name: open_images(config, split, name) for name, split in data.splits.items()}
-        built = build_network(
-            config.model.architecture,
+        built = configured_network(
+            config,
             len(data.class_names),
-            config.model.weights if pretrained or frozen else "none",
+            weights=config.model.weights if pretrained or frozen else "none",
             seed=key(config.training.seed),
         )
     if data.grade_levels:
@@ -159,12 +160,19 @@ def build_session(
     # A last batch of one image has no variance for batch normalisation.
     drop_last = len(sampler) * world.size % config.training.batch_size == 1
     loading = Loading(config, world, preprocessing)
+    from_memory: dict[str, Any] = {"num_workers": 0, "collate_fn": as_given} if frozen else {}
     if frozen:
         features = compute_features(Network(model, built.head), loading, data, images)
         learner = model.requires_grad_(requires_grad=False).get_submodule(built.head)
         learner.requires_grad_()
+        for module in learner.modules():
+            if isinstance(module, StandardisedLinear):
+                module.standardise(features["train"])
         train_loader = loading.plain(
-            ViewSet(features.pop("train"), targets), sampler, drop_last=drop_last, num_workers=0
+            ViewSet(features.pop("train"), targets),
+            sampler,
+            drop_last=drop_last,
+            **from_memory,
         )
         evaluated: Any = {name: FeatureSet(given) for name, given in features.items()}
     else:
@@ -199,7 +207,7 @@ def build_session(
         complete=not np.isnan(data.train.labels).any(),
         train_loader=train_loader,
         eval_loaders={
-            name: loading.plain(dataset, world.part(len(dataset)))
+            name: loading.plain(dataset, world.part(len(dataset)), **from_memory)
             for name, dataset in evaluated.items()
         },
     )

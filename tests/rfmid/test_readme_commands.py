@@ -150,6 +150,8 @@ def test_a_stranger_tries_the_commands_in_their_order(
             for name in "ab":
                 shutil.copytree(stranger / "runs" / "tiny", stranger / "runs" / name)
         small = [] if "--resume" in words else SMALL.get(words[0], [])
+        if "--features" in words:  # which are another network's
+            small = [*small, "--features", "features.0"]
         assert recipe.main([*words, *small]) == 0, (words, capsys.readouterr().err)
         tried.append(words)
     assert {words[0] for words in tried} == {*COMMANDS} - {*ELSEWHERE}

@@ -12,6 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 
+PATIENCE = 240  # seconds, of a loaded machine
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
@@ -75,23 +76,26 @@ class Page:
         self.events = []
 
     def start(self):
-        [target] = [
-            one["targetId"]
-            for one in self.call("Target.getTargets", session=False)["targetInfos"]
-            if one["type"] == "page"
-        ]
+        self.call("Target.setDiscoverTargets", session=False, discover=True)
+        made = self._event(
+            "Target.targetCreated", lambda event: event["targetInfo"]["type"] == "page"
+        )
+        self.call("Target.setDiscoverTargets", session=False, discover=False)
+        target = made["targetInfo"]["targetId"]
         attached = self.call("Target.attachToTarget", session=False, targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
         self.call(
             "Browser.setDownloadBehavior",
             session=False,
-            behavior="allow",
+            behavior="allowAndName",
             downloadPath=str(self.folder),
+            eventsEnabled=True,
         )
 
-    def call(self, method, *, session=True, timeout=60, **parameters):
+    def call(self, method, *, session=True, timeout=PATIENCE, **parameters):
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if session:
@@ -113,13 +117,37 @@ class Page:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
+    def _event(self, method, is_wanted, since=0):
+        """Wait for such an event, among those after the first `since`; return its parameters."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            for event in self.events[since:]:
+                if event["method"] == method and is_wanted(event["params"]):
+                    return event["params"]
+            since = len(self.events)
+            self.events.append(self._next(until))
+
     def open(self, page):
         """Open a file, by its path, or an address."""
         self.events.clear()
-        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
-        until = time.monotonic() + 60
-        while all(event["method"] != "Page.loadEventFired" for event in self.events):
-            self.events.append(self._next(until))
+        url = page if isinstance(page, str) else page.resolve().as_uri()
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        loaded = {"name": "load", "loaderId": loader}
+        self._event("Page.lifecycleEvent", lambda event: loaded.items() <= event.items())
+
+    def download(self, expression):
+        """Run a script that makes the browser save a file; return the file once it is whole."""
+        before = len(self.events)
+        self.run(expression)
+        begun = self._event("Browser.downloadWillBegin", lambda _: True, before)
+        of_it = {"guid": begun["guid"]}
+        ended = self._event(
+            "Browser.downloadProgress",
+            lambda event: of_it.items() <= event.items() and event["state"] != "inProgress",
+            before,
+        )
+        assert ended["state"] == "completed", ended
+        return (self.folder / begun["guid"]).replace(self.folder / begun["suggestedFilename"])
 
     def run(self, expression):
         """Return what a script's expression, or the promise it makes, comes to."""
@@ -129,7 +157,7 @@ class Page:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def wait_for(self, expression, timeout=10):
+    def wait_for(self, expression, timeout=PATIENCE):
         until = time.monotonic() + timeout
         while not (value := self.run(expression)):
             assert time.monotonic() < until, f"never true: {expression}"

@@ -74,7 +74,7 @@ class _Terms(NamedTuple):
 
     at_z: _Term  # v = z, or v = direction z
     at_minus_z: _Term | None
-    direction: Tensor | None  # 1 or -1
+    direction: Tensor | int  # 1 or -1
 
     def value(self) -> Tensor:
         value = self.at_z.value()
@@ -83,9 +83,9 @@ class _Terms(NamedTuple):
     def slope(self) -> Tensor:
         """Return the derivative by z."""
         slope = self.at_z.slope()
-        if self.at_minus_z is not None:
-            return slope - self.at_minus_z.slope()
-        return slope if self.direction is None else slope * self.direction
+        if self.at_minus_z is None:
+            return slope * self.direction
+        return slope - self.at_minus_z.slope()
 
 
 def is_transformed() -> bool:
@@ -119,7 +119,7 @@ def _terms(
     return _Terms(
         _Term((1 - y) * negative * power, q, p, of_v, minus_gamma),
         _Term(y * positive * mirrored, p, q, of_u, minus_gamma),
-        None,
+        1,
     )
 
 

@@ -10,7 +10,9 @@ from hypothesis.extra import numpy as hnp
 
 from benchmarks import fuzz
 from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning, search, thinning
+from mlthresh.constraints import Constraints
 from mlthresh.counts import SortedClass
+from mlthresh.joint import Worth
 from mlthresh.objectives import resolve_objective
 
 OBJECTIVES = ["f1", "jaccard", "mcc", "youden", fbeta(2), cost(miss=5, false_alarm=1)]
@@ -74,7 +76,7 @@ def test_large_data(objective):
 def test_large_data_is_really_searched_in_part():
     y_true, y_score = large()
     f1 = resolve_objective("f1")
-    parts = pruning.promising_parts(y_score, y_true, f1, pruning.Constraints())
+    parts = pruning.promising_parts(y_score, y_true, f1, Constraints())
     for part in parts[:3]:
         assert part is not None
         assert len(part.negative) < 0.25 * len(y_true)
@@ -143,10 +145,26 @@ def test_cuts_that_are_thinned_give_the_same(seed, stretch):
         fuzz.check(case)
 
 
-def test_most_cuts_of_a_large_class_are_not_looked_at():
+@pytest.mark.parametrize("floors", [{}, {"min_recall": [0.5]}], ids=str)
+@pytest.mark.parametrize("objective", ["f1", "mcc", Worth(1.0, 1.0)])
+def test_most_cuts_of_a_large_class_are_not_looked_at(objective, floors):
+    if isinstance(objective, str):
+        objective = resolve_objective(objective)
     y_true, y_score = large()
     one_class = SortedClass(y_score[:, 3], y_true[:, 3])
-    kept = thinning.thinned(
-        one_class, one_class.positive, pruning.Constraints(), 0, resolve_objective("f1")
-    )
-    assert len(kept) < len(one_class.positive) / 5
+    cuts, constraints = np.append(one_class.positive, np.float32(np.inf)), Constraints(**floors)
+    kept = thinning.thinned(one_class, cuts, constraints, 0, objective)
+    assert len(kept) < len(cuts) / 10
+    counts = one_class.counts(cuts)
+    feasible = np.all(constraints.of(0).shortfalls(counts) <= 0, axis=0)
+    value = np.where(feasible, objective(*counts), -np.inf)
+    assert set(cuts[value == value.max()]) <= set(kept)
+    assert kept[-1] == np.inf  # which no positive lies above, so nothing bounds it
+
+
+def test_a_few_cuts_and_those_of_which_none_is_feasible_stay_as_they_are():
+    y_true, y_score = large()
+    for c, floors in ((1, {}), (3, {"max_alarm_rate": [-1.0]})):
+        one_class = SortedClass(y_score[:, c], y_true[:, c])
+        cuts, f1 = one_class.positive, resolve_objective("f1")
+        assert thinning.thinned(one_class, cuts, Constraints(**floors), 0, f1) is cuts

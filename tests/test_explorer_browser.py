@@ -309,9 +309,8 @@ def test_what_a_screen_reader_gets(page):
 @pytest.mark.parametrize("dark", [False, True])
 def test_nothing_is_wider_than_the_screen(page, width, dark):
     page.size(width, 844, dark=dark)
-    page.run("new Promise((done) => setTimeout(done, 100))")
-    assert page.run("document.documentElement.scrollWidth") == width
-    assert page.run("document.querySelector('.uplot').clientWidth") <= width
+    page.wait_for(f"document.documentElement.scrollWidth === {width}")
+    page.wait_for(f"document.querySelector('.uplot').clientWidth <= {width}")
     ground = page.run("getComputedStyle(document.body).backgroundColor")
     assert (ground != "rgb(255, 255, 255)") == dark
 

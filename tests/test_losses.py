@@ -553,6 +553,19 @@ def test_backward_under_vmap() -> None:
     torch.testing.assert_close(rows.reshape(12, 12), torch.diag(gradient.flatten()))
 
 
+def test_many_parameters_at_once_under_vmap() -> None:
+    z, y = random_problem(shape=(5, 3))
+    gamma, weight = torch.tensor([0.0, 1.5, 4.0]), torch.tensor([1.0, 9.0, 0.5])
+
+    def loss(gamma: Any, weight: Any) -> torch.Tensor:
+        return focal_loss_with_pos_weight(z, y, gamma=gamma, alpha=0.25, pos_weight=weight)
+
+    expected = torch.stack(
+        [loss(*one) for one in zip(gamma.tolist(), weight.tolist(), strict=True)]
+    )
+    torch.testing.assert_close(torch.vmap(loss)(gamma, weight), expected)
+
+
 def test_hessians_agree() -> None:
     z, y = random_problem(shape=(2, 3))
 

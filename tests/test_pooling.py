@@ -311,6 +311,23 @@ def test_points_grow_with_the_logarithm_of_the_number_of_rows():
     assert n_points(300_000) - n_points(30_000) <= 1.3 * (n_points(30_000) - n_points(3_000))
 
 
+@pytest.mark.parametrize(("scale", "middle"), [(REAL, 0.4), (LOGIT, 1 / (1 + np.sqrt(8 / 3)))])
+def test_a_threshold_parts_a_point_from_the_one_below_midway_on_the_line(scale, middle):
+    after = np.nextafter(0.6, 1)
+    support = condense([SortedClass(np.array([0.2, 0.6, after]), np.array([0, 1, 1]))], scale)
+    np.testing.assert_array_equal(support.cuts[0], [0.2, 0.6, after])
+    np.testing.assert_array_equal(support.thresholds[0][[0, 2]], [0.2, after])
+    assert support.thresholds[0][1] == pytest.approx(middle)
+
+
+def test_weights_are_counted_in_samples():
+    weight = np.array([0.5, 2.0, 0.5, 1.0, 4.0])
+    support = condense([SortedClass(np.arange(5.0), np.array([0, 1, 0, 1, 0]), weight)], REAL)
+    np.testing.assert_allclose(support.positive[0], np.array([0, 2, 0, 1, 0]) * 5 / 8)
+    np.testing.assert_allclose(support.negative[0], np.array([0.5, 0, 0.5, 0, 4]) * 5 / 8)
+    assert support.unit[0] == 8 / 5
+
+
 def test_small_data_is_not_condensed():
     score = np.arange(60.0)
     support = condense([SortedClass(score, score > 50)], REAL)

@@ -113,14 +113,14 @@ def _condense_one(one_class: SortedClass, scale: Scale) -> _OneClass:
     start = _starts(len(distinct))
     stop = np.append(start[1:], len(distinct))
     typical = scale.to_real(one_class.typical(distinct[(start + stop - 1) // 2]))
-    cuts, below = distinct[start], distinct[np.maximum(start - 1, 0)]
+    cuts, below = distinct[start], distinct[start - 1]
     middle = scale.to_score(scale.to_real(below) / 2 + scale.to_real(cuts) / 2)
     middle = middle.astype(distinct.dtype)
-    # Rounding may leave the gap, and neighbouring floats have no number between them.
+    # Rounding may leave the gap, neighbouring floats have no number between them, and the
+    # first has none below: index -1 is the last.
     thresholds = np.where((below < middle) & (middle < cuts), middle, cuts)
-    tp, fp, fn, tn = one_class.counts(cuts)
-    n_samples = one_class.n_positives + one_class.n_negatives
-    unit = float(tp[0] + fp[0] + fn[0] + tn[0]) / n_samples
+    tp, fp, _, _ = one_class.counts(cuts)
+    unit = sum(one_class.total) / (one_class.n_positives + one_class.n_negatives)
     # Running sums of weights leave rounding errors where there is no weight.
     positive, negative = (np.maximum(-np.diff(x, append=0) / unit, 0) for x in (tp, fp))
     return _OneClass(typical, positive, negative, cuts, thresholds, unit)

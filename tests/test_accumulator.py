@@ -413,6 +413,16 @@ def test_tensors_on_a_cuda_device_give_the_same_state():
     assert_same_state(on_device, on_host)
 
 
+def test_says_what_it_is_made_for():
+    accumulator = ThresholdAccumulator(2, n_bins=64, score_range=(-1, 3), class_names=["a", "b"])
+    assert (accumulator.n_classes, accumulator.n_bins) == (2, 64)
+    assert accumulator.score_range == (-1, 3)
+    assert accumulator.class_names == ("a", "b")
+    shown = repr(accumulator)
+    assert shown.startswith("ThresholdAccumulator(2, n_bins=64, score_range=(-1")
+    assert "class_names=('a', 'b')" in shown
+
+
 RANK = """
 import numpy as np, torch, sys
 from torch import distributed
@@ -440,6 +450,13 @@ except InputError as error:
 alone = distributed.new_group([0])
 if rank == 0:
     states.append(local.all_reduce(alone).state_dict())
+else:
+    try:
+        local.all_reduce(alone)
+    except InputError as error:
+        assert "not a member" in str(error), error
+    else:
+        raise AssertionError("a group without this process was taken")
 torch.save(states, f"{folder}/{rank}.pt")
 distributed.destroy_process_group()
 """

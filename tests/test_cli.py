@@ -7,11 +7,15 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
 from mlthresh import (
     ThresholdSet,
+    _score_files,
+    cost,
+    fbeta,
     find_optimal_thresholds,
     imbalance_report,
     multilabel_report,
@@ -85,11 +89,28 @@ def test_parquet_is_read_like_csv(tables, tmp_path):
     np.testing.assert_array_equal(*found)
 
 
+def test_parquet_is_read_by_whichever_library_there_is(tables, tmp_path, capsys, monkeypatch):
+    frame, there = pd.read_csv(tables[0]), {"pandas"}
+    monkeypatch.setattr(_score_files, "find_spec", lambda name: name in there or None)
+    monkeypatch.setattr(pd, "read_parquet", lambda _: frame)
+    path = tmp_path / "s.parquet"
+    path.touch()
+    assert run("tune", path, "--labels", tables[1], "-o", tmp_path / "t.json") == 0
+    by_pandas = ThresholdSet.load(tmp_path / "t.json").thresholds
+    assert run("tune", tables[0], "--labels", tables[1], "-o", tmp_path / "t.json") == 0
+    np.testing.assert_array_equal(ThresholdSet.load(tmp_path / "t.json").thresholds, by_pandas)
+    there.clear()
+    assert run("tune", path, "--labels", tables[1]) == 2
+    assert "needs polars or pandas" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
         (["--objective", "mcc"], {"objective": "mcc"}),
         (["--strategy", "grid"], {"strategy": "grid"}),
+        (["--beta", "3"], {"objective": fbeta(3)}),
+        (["--cost", "9", "1"], {"objective": cost(miss=9, false_alarm=1)}),
         (["--min-precision", "0.9", "--on-infeasible", "never"], {"min_precision": 0.9}),
     ],
 )
@@ -121,6 +142,16 @@ def test_report_in_three_formats(npz, data, tmp_path, capsys):
     output = tmp_path / "report.json"
     assert run("report", npz, "--threshold", 0.5, "--format", "json", "-o", output) == 0
     expected = multilabel_report(*data, 0.5, class_names=NAMES).to_dict()
+    assert json.loads(output.read_text())["macro_f1"] == expected["macro_f1"]
+
+
+def test_report_of_tuned_thresholds_finds_each_class_by_its_name(npz, data, tmp_path):
+    tuned = find_optimal_thresholds(*data, class_names=NAMES)
+    tuned.select(["MH", "DR"]).save(tmp_path / "t.json")
+    output = tmp_path / "r.json"
+    arguments = ("--thresholds", tmp_path / "t.json", "--format", "json", "-o", output)
+    assert run("report", npz, *arguments) == 0
+    expected = multilabel_report(*data, tuned, class_names=NAMES).to_dict()
     assert json.loads(output.read_text())["macro_f1"] == expected["macro_f1"]
 
 
@@ -178,15 +209,21 @@ def test_bad_combinations(tables, npz, tmp_path, capsys, monkeypatch):
     scores, labels = tables
     short = bad(tmp_path, "short.csv", "ID,DR,MH\nimg0,1,0\n")
     no_class = bad(tmp_path, "no_class.csv", "ID,DR\nimg0,1\n")
+    no_ids = bad(tmp_path, "no_ids.csv", "DR,MH\n1,0\n")
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, y_true=np.array([{}], dtype=object), y_score=np.zeros((1, 1)))
+    labels_alone = tmp_path / "labels_alone.npz"
+    np.savez(labels_alone, y_true=np.zeros((1, 1)))
     for arguments, message in (
         (["tune", scores], "name the file with the labels"),
         (["tune", tmp_path / "none.npz"], "no such file"),
         (["tune", scores, "--labels", short], "no row for 79 ids"),
         (["tune", scores, "--labels", no_class], "no column for ['MH']"),
         (["tune", scores, "--labels", labels, "--groups", "Site"], "no column 'Site'"),
+        (["tune", scores, "--labels", no_ids], "no_ids.csv has 1 rows and"),
         (["tune", pickled], "of plain arrays"),
+        (["tune", labels_alone], "labels_alone.npz: no array 'y_score'; there are ['y_true']"),
+        (["tune", npz, "--groups", "Site"], "no array 'Site'"),
         (["tune", npz, "--min-recall", 2], "min_recall must lie in [0, 1]"),
         (["tune", npz, "--objective", "F9"], "unknown objective 'F9'"),
         (["apply", scores, "--thresholds", short], "not a whole JSON file"),

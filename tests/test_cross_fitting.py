@@ -39,6 +39,8 @@ def test_cross_fitting_pools_the_decisions_of_held_out_folds():
         result.threshold_set.thresholds, find_optimal_thresholds(y_true, y_score).thresholds
     )
     assert result.macro_f1 == pytest.approx(result.f1.mean())
+    known = ~np.isnan(y_true)
+    assert result.micro_f1 == pytest.approx(f1_score(y_true[known], decided[known]))
 
 
 def test_the_apparent_f1_flatters_and_the_cross_fitted_one_does_not():

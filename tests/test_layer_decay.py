@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from mlthresh import InputError, discriminative_param_groups
+from mlthresh._layer_depth import layer_depths
 
 
 def layers(model: nn.Module, **options: Any) -> dict[str, float]:
@@ -168,6 +169,40 @@ def test_layers_of_any_sequential(case: str) -> None:
     model = nn.Sequential(*items, nn.Linear(2, 1))
     found = layers(model, head=str(len(items)))
     assert list(found.values()) == [max(expected) + 1 - depth for depth in expected] + [0, 0]
+
+
+class Bare(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(2))
+        self.first = nn.Linear(2, 2)
+        self.norm = nn.LayerNorm(2)
+        self.scale = nn.Parameter(torch.zeros(2))
+        self.second = nn.Linear(2, 2)
+        self.last = nn.Parameter(torch.zeros(2))
+
+
+class Wrapper(nn.Module):
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_parameters_without_a_module_lie_with_their_neighbours(times: int) -> None:
+    model: nn.Module = Bare()
+    for _ in range(times):
+        model = Wrapper(model)
+    names = ["token", "first.weight", "norm.weight", "scale", "second.bias", "last"]
+    prefix = "inner." * times
+    found = layer_depths(model, [prefix + name for name in names])
+    assert {name.removeprefix(prefix): depth for name, depth in found.items()} == dict(
+        zip(names, (0, 1, 1, 2, 2, 2), strict=True)
+    )
+    assert layer_depths(model, [prefix + "token", prefix + "last"]) == {
+        prefix + "token": 0,
+        prefix + "last": 0,
+    }
 
 
 def test_freezing_does_not_move_the_layers() -> None:

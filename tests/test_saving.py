@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -206,6 +207,19 @@ def test_bad_manifests_raise(tmp_path: Path, change: dict[str, Any], message: st
     path = tmp_path / "model.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(FileFormatError, match=message):
+        load_model(tmp_path, Network())
+
+
+def test_weights_that_are_no_safetensors_file_raise_though_the_manifest_knows_them(
+    tmp_path: Path,
+) -> None:
+    save_model(tmp_path, Network(), make_thresholds())
+    content = b"weights of another kind"
+    (tmp_path / "model.safetensors").write_bytes(content)
+    manifest = json.loads((tmp_path / "model.json").read_text())
+    manifest["sha256"]["model.safetensors"] = hashlib.sha256(content).hexdigest()
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(FileFormatError, match=r"model\.safetensors: not a safetensors file"):
         load_model(tmp_path, Network())
 
 

@@ -252,6 +252,8 @@ def _exact_translations() -> dict[Any, Any]:
 
     With u = 1 + x as rounded, log1p(x) = log(u) x / (u - 1) to the last digits, and expm1 is its
     mirror image (Kahan; Higham, *Accuracy and Stability of Numerical Algorithms*, 1.14.1).
+    The parameter is called `self` as in PyTorch's operators: releases that compare the names
+    (2.9 does) silently pass over a function with another.
     """
     try:
         import onnx  # noqa: F401  # torch.onnx needs it, and says so less clearly
@@ -262,19 +264,19 @@ def _exact_translations() -> dict[Any, Any]:
         ) from error
     op = getattr(onnxscript, f"opset{_OPSET}")
 
-    def log1p(x: Any) -> Any:
-        one = op.CastLike(1.0, x)
-        u = op.Add(x, one)
-        quotient = op.Mul(op.Log(u), op.Div(x, op.Sub(u, one)))
-        at_large = op.Where(op.Equal(u, x), op.Log(u), quotient)
-        return op.Where(op.Equal(u, one), x, at_large)
+    def log1p(self: Any) -> Any:
+        one = op.CastLike(1.0, self)
+        u = op.Add(self, one)
+        quotient = op.Mul(op.Log(u), op.Div(self, op.Sub(u, one)))
+        at_large = op.Where(op.Equal(u, self), op.Log(u), quotient)
+        return op.Where(op.Equal(u, one), self, at_large)
 
-    def expm1(x: Any) -> Any:
-        one, zero = op.CastLike(1.0, x), op.CastLike(0.0, x)
-        u = op.Exp(x)
+    def expm1(self: Any) -> Any:
+        one, zero = op.CastLike(1.0, self), op.CastLike(0.0, self)
+        u = op.Exp(self)
         rest = op.Sub(u, one)
-        quotient = op.Mul(rest, op.Div(x, op.Log(u)))
+        quotient = op.Mul(rest, op.Div(self, op.Log(u)))
         at_large = op.Where(op.Equal(u, rest), u, quotient)
-        return op.Where(op.Equal(u, one), x, op.Where(op.Equal(u, zero), op.Neg(one), at_large))
+        return op.Where(op.Equal(u, one), self, op.Where(op.Equal(u, zero), op.Neg(one), at_large))
 
     return {torch.ops.aten.log1p.default: log1p, torch.ops.aten.expm1.default: expm1}

@@ -79,11 +79,13 @@ test-wheel:  ## run the tests on the wheel in dist/, in a fresh environment of P
 	build/wheel/bin/python -m pip install --quiet "$$(ls dist/*.whl)[rfmid,export,serve]" --group test
 	$(call test_installed,wheel)
 
+# From pyproject.toml: dependencies of a wheel are not direct, and would be the newest.
 test-lowest:  ## the same, with each dependency at its lower bound (Python 3.11 or 3.12)
 	$(call empty_environment,lowest)
 	build/lowest/bin/python -m pip install --quiet 'uv>=0.8'
 	build/lowest/bin/uv pip install --quiet --python build/lowest --resolution lowest-direct \
-		"mlthresh[rfmid,export,serve] @ $$(ls dist/*.whl)" --group test
+		-r pyproject.toml --extra rfmid --extra export --extra serve --group test
+	build/lowest/bin/uv pip install --quiet --python build/lowest --no-deps dist/*.whl
 	$(call test_installed,lowest)
 
 clean:  ## remove what the targets made, .venv included

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as nnf
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as F  # noqa: N812
 
 from examples.rfmid.data import batch_ops as ops
@@ -158,9 +159,10 @@ def test_operations_are_torchvision_s(ours: Any, torchvision: Any, low: float, h
 
 @pytest.mark.parametrize("mode", ["nearest", "bilinear"])
 def test_warps_are_torchvision_s(mode: str) -> None:
+    theirs = InterpolationMode(mode)
     images = torch.stack([picture(40, 57, seed) for seed in range(24)])
     degrees = torch.linspace(-180, 180, 24) + 0.3
-    turned = one_by_one(lambda image, a: F.rotate(image, a, mode, fill=[0.0]), images, degrees)
+    turned = one_by_one(lambda image, a: F.rotate(image, a, theirs, fill=[0.0]), images, degrees)
     actual = warp(images.float(), [inverse_affine(-degrees)], (40, 57), mode)
     assert (actual != turned).float().mean() < 2e-3
 
@@ -169,7 +171,7 @@ def test_warps_are_torchvision_s(mode: str) -> None:
     for i in range(24):
         expected = F.affine(
             images[i], float(degrees[i]), [float(x[i]), float(y[i])], float(scale[i]), [0.0, 0.0],
-            mode, fill=[0.0],
+            theirs, fill=[0.0],
         )  # fmt: skip
         change = inverse_affine(degrees[i : i + 1], x[i], y[i], scale[i])
         actual = warp(images[i : i + 1].float(), [change], (40, 57), mode)

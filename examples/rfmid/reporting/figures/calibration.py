@@ -45,7 +45,7 @@ def mean_scores(
         panel.errorbar(
             observed,
             mean[shown],
-            xerr=[observed - low, high - observed],
+            xerr=np.stack([observed - low, high - observed]),
             fmt="o",
             color=colour,
             markersize=5,

@@ -258,6 +258,17 @@ def test_everything_else_is_differentiable_too() -> None:
     assert torch.autograd.gradcheck(loss, arguments)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_learnable_parameters_leave_the_loss_as_it_is(reduction: Any) -> None:
+    z, y = random_problem()
+    y[0, 0] = NAN
+    gamma = torch.tensor(2.0, dtype=z.dtype)
+    options = {"alpha": 0.25, "reduction": reduction}
+    fixed = focal_loss_with_pos_weight(z, y, gamma=gamma, **options)
+    learnt = focal_loss_with_pos_weight(z, y, gamma=gamma.clone().requires_grad_(), **options)
+    torch.testing.assert_close(learnt.detach(), fixed)
+
+
 def test_keeps_only_its_arguments_for_backward() -> None:
     z = torch.randn(300, 400, requires_grad=True)  # more than one block
     y = torch.randint(2, (300, 400)).float()
@@ -635,6 +646,10 @@ def test_wrong_number_of_classes_raises_at_the_call() -> None:
     loss = FocalLossWithPosWeight(2.0, 0.25, pos_weight=[1.0, 2.0])
     with pytest.raises(InputError, match=r"pos_weight .* shape \(2,\), .*\(4, 3\)"):
         loss(torch.zeros(4, 3), torch.zeros(4, 3))
+    for shape in ((4, 2), (2,)):
+        loss(torch.zeros(shape), torch.zeros(shape))
+    with pytest.raises(InputError, match=r"pos_weight .* shape \(2,\), .*\(4, 3\)"):
+        loss(torch.zeros(4, 3), torch.zeros(4, 3))
 
 
 @pytest.mark.parametrize(
@@ -702,7 +717,7 @@ def test_module_equals_the_function_and_carries_its_parameters() -> None:
 
 def test_module_sees_every_change_of_its_parameters() -> None:
     z, y = random_problem()
-    loss = FocalLossWithPosWeight(2.0, 0.25, torch.ones(4))
+    loss = FocalLossWithPosWeight(2.0, torch.full((4,), 0.25), torch.ones(4))
 
     def assert_follows() -> None:
         given = {"gamma": loss.gamma, "alpha": loss.alpha, "pos_weight": loss.pos_weight}
@@ -712,7 +727,7 @@ def test_module_sees_every_change_of_its_parameters() -> None:
     assert_follows()
     loss.pos_weight.mul_(2)
     assert_follows()
-    loss.load_state_dict({"pos_weight": torch.tensor([1.0, 2.0, 3.0, 4.0])})
+    loss.load_state_dict({"alpha": loss.alpha, "pos_weight": torch.tensor([1.0, 2.0, 3.0, 4.0])})
     assert_follows()
     loss.gamma = 3.0
     assert_follows()

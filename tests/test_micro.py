@@ -175,6 +175,29 @@ def test_of_one_class_it_is_that_class_alone(problem, objective, strategy):
     assert micro.status == alone.status
 
 
+def test_the_missed_positives_of_a_class_that_is_given_up_count():
+    """Six more misses make the other class's last ten hits worth fifteen false alarms."""
+    hits, alarms, late, silent = np.split(np.arange(65), [10, 25, 35])
+    y_true, y_score = np.zeros((65, 2)), np.full((65, 2), 0.1)
+    for rows, label, score in ((hits, 1, 0.9), (alarms, 0, 0.5), (late, 1, 0.3)):
+        y_true[rows, 0], y_score[rows, 0] = label, score
+    y_true[silent[:6], 1] = 1  # among negatives of the same score
+    options = {"average": "micro", "min_precision": [0, 1], "on_infeasible": "never"}
+    found = find_optimal_thresholds(y_true, y_score, **options)
+    assert found.thresholds.tolist() == [pytest.approx(0.2), np.inf]
+    assert found.objective_value[0] == pytest.approx(2 * 20 / (2 * 20 + 15 + 6))
+
+
+def test_a_precision_of_zero_may_be_better_than_a_dear_hit():
+    """Above its one positive, a class has to call something for a precision, and then calls one."""
+    y_true, y_score = np.zeros((24, 2)), np.tile(np.arange(24) / 32, (2, 1)).T
+    y_true[-8:, 0] = y_true[1, 1] = 1
+    found = find_optimal_thresholds(y_true, y_score, average="micro", min_precision=[0.5, 0])
+    assert (y_score >= found.thresholds).sum(axis=0).tolist() == [8, 1]
+    free = find_optimal_thresholds(y_true, y_score, average="micro")
+    assert (y_score >= free.thresholds).sum(axis=0).tolist() == [8, 0]
+
+
 def large(seed=0, n_samples=40_000):
     rng = np.random.default_rng(seed)
     y_true = (rng.random((n_samples, 5)) < [0.001, 0.01, 0.05, 0.2, 0]).astype(float)

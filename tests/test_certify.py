@@ -317,5 +317,11 @@ def test_options_that_do_not_apply_raise():
         find_optimal_thresholds(**arguments, groups=["a", "b"])
     with pytest.raises(InputError, match="equal sample_weight"):
         find_optimal_thresholds(**arguments, sample_weight=[1, 2], min_recall=0.3, confidence=0.9)
+    promise = {"min_recall": 0.3, "confidence": 0.6}
+    even = find_optimal_thresholds(**arguments, sample_weight=[2, 2], **promise)
+    assert (
+        even.thresholds.tolist()
+        == find_optimal_thresholds(**arguments, **promise).thresholds.tolist()
+    )
     with pytest.raises(InputError, match="confidence must be"):
         ThresholdSearch(min_recall=0.3, confidence=1.5)

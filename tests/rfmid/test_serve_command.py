@@ -89,7 +89,9 @@ def test_the_command_serves_writes_nothing_and_ends(
             raise
     assert process.returncode == 0
     assert rest == ""
-    assert not any((tmp_path / "temporary").iterdir())
+    # PyTorch 2.9 writes this file of code when it is imported, and a worker leaves it behind.
+    left = (path for path in (tmp_path / "temporary").rglob("*") if not path.is_dir())
+    assert {path.name for path in left} <= {"_remote_module_non_scriptable.py"}
 
 
 def unnamed_files(pid: int) -> list[str]:

@@ -12,6 +12,7 @@ from benchmarks import fuzz
 from mlthresh import Objective, cost, fbeta, find_optimal_thresholds, pruning, search, thinning
 from mlthresh.constraints import Constraints
 from mlthresh.counts import SortedClass
+from mlthresh.evidence import Rows
 from mlthresh.joint import Worth
 from mlthresh.objectives import resolve_objective
 
@@ -81,6 +82,15 @@ def test_large_data_is_really_searched_in_part():
         assert part is not None
         assert len(part.negative) < 0.25 * len(y_true)
     assert parts[3] is None  # a common class has to be sorted
+
+
+@pytest.mark.parametrize("average", ["macro", "micro"])
+def test_where_parts_prove_enough_nothing_else_is_sorted(average, monkeypatch):
+    y_true, y_score = (array[:, :3] for array in large())
+    whole = find_optimal_thresholds(y_true, y_score, average=average)
+    monkeypatch.delattr(Rows, "sorted_classes")
+    part = find_optimal_thresholds(y_true, y_score, average=average)
+    np.testing.assert_array_equal(part.thresholds, whole.thresholds)
 
 
 @pytest.mark.parametrize("decimals", [0, 1])

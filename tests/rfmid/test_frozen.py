@@ -127,10 +127,18 @@ def test_features_of_other_modules_are_not_mistaken(
 
 
 @pytest.mark.parametrize("features", [(), FEATURES], ids=["head", "modules"])
+@pytest.mark.parametrize("biases", ["as drawn", "of the preset"])
 def test_a_resumed_run_ends_as_the_unbroken_one(
-    shared_data_folder: Path, tmp_path: Path, features: tuple[str, ...]
+    shared_data_folder: Path, tmp_path: Path, features: tuple[str, ...], biases: str
 ) -> None:
     config = tiny(shared_data_folder, views=2, features=features)
+    if biases == "of the preset":
+        preset = PRESETS["frozen"]
+        config = replace(
+            config,
+            model=replace(config.model, head_bias=preset.model.head_bias),
+            optimizer=replace(config.optimizer, no_decay=preset.optimizer.no_decay),
+        )
     train(config, tmp_path / "whole")
     stopping = replace(config, runtime=replace(config.runtime, max_minutes=1e-9))
     for _ in range(3):

@@ -68,15 +68,19 @@ _DEMO = replace(
     training=replace(_CPU.training, epochs=32),
 )
 
-# On features that don't change, a head soon knows every training photograph: strong decay holds it
-# back. The sampler, which shows few of them often, and focusing cost it discrimination, and higher
-# weights of positives F1 at 0.5.
+# On features that don't change, a head soon knows every training photograph: strong decay holds its
+# weights back. The biases say how rare the diseases are, so they start there and don't decay. The
+# sampler, which shows few photographs often, and focusing cost such a head discrimination.
 _FROZEN = Config(
     model=ModelConfig(
-        freeze="backbone", features=("features.1", "features.3", "features.5", "features.7")
+        freeze="backbone",
+        features=("features.1", "features.3", "features.5", "features.7"),
+        head_bias="prevalence",
     ),
     loss=LossConfig(gamma=0.0, alpha=None, max_pos_weight=2.0),
-    optimizer=OptimizerConfig(lr=1e-3, head_scale=1.0, weight_decay=2.0, t_max=30),
+    optimizer=OptimizerConfig(
+        lr=1e-3, head_scale=1.0, weight_decay=3.0, no_decay="norm_and_bias", t_max=30
+    ),
     training=TrainingConfig(epochs=30, patience=30, sampler=False),
 )
 

@@ -41,6 +41,9 @@ class ModelConfig:
     standardised); none: the network's own head learns."""
     views: int = 1
     """With a frozen backbone: each training image as it is, and views - 1 times augmented."""
+    head_bias: Literal["drawn", "prevalence"] = "drawn"
+    """Where the biases of the last layer start: as the network draws or loads them, or where the
+    loss's inverse link gives each class's prevalence among the training images."""
 
     def __post_init__(self) -> None:
         require(
@@ -104,6 +107,8 @@ class OptimizerConfig:
     """The head's learning rate, as a part of lr."""
     weight_decay: float = 1e-4
     """AdamW's decoupled weight decay."""
+    no_decay: Literal["none", "norm_and_bias"] = "none"
+    """What it leaves out: norm_and_bias are biases, normalisation layers, layer scales, tokens."""
     schedule: Literal["ratio_cosine", "cosine"] = "ratio_cosine"
     """ratio_cosine keeps the rates' ratio; cosine, the deck's, lets it decay to 1 : 1."""
     t_max: int = 50

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["load_backbone", "read_weights"]
+__all__ = ["last_layer", "load_backbone", "read_weights"]
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
@@ -65,9 +65,9 @@ def load_backbone(model: nn.Module, head: str, state: Mapping[str, Tensor], sour
         If the other parameters don't fit; they are named.
     """
     own = model.state_dict()
-    last_layer = _last_layer(model, head)
-    fits = all(name in state and state[name].shape == own[name].shape for name in last_layer)
-    skipped = set() if fits else last_layer
+    last = last_layer(model, head)
+    fits = all(name in state and state[name].shape == own[name].shape for name in last)
+    skipped = set() if fits else last
     missing = sorted(set(own) - set(state) - skipped)
     unexpected = sorted(set(state) - set(own))
     mismatched = sorted(
@@ -92,7 +92,7 @@ def load_backbone(model: nn.Module, head: str, state: Mapping[str, Tensor], sour
     model.load_state_dict({**own, **{k: v for k, v in state.items() if k not in skipped}})
 
 
-def _last_layer(model: nn.Module, head: str) -> set[str]:
+def last_layer(model: nn.Module, head: str) -> set[str]:
     """Return the names of the parameters of the head's last module that has any."""
     owners = [
         name

@@ -25,6 +25,7 @@ from examples.rfmid.training.grading import add_grades, grade_loss
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.model import Network
 from examples.rfmid.training.pooled import StandardisedLinear, configured_network
+from examples.rfmid.training.prior import start_at_prevalence
 from examples.rfmid.training.world import World
 from mlthresh import (
     FocalLossWithPosWeight,
@@ -139,6 +140,10 @@ def build_session(
             weights=config.model.weights if pretrained or frozen else "none",
             seed=key(config.training.seed),
         )
+    criterion = _criterion(config, data.train)
+    posterior = _posterior(criterion)  # on the CPU
+    if config.model.head_bias == "prevalence":
+        start_at_prevalence(built, data.train.labels, posterior)
     if data.grade_levels:
         add_grades(
             built,
@@ -185,8 +190,6 @@ def build_session(
             if name != "train"
         }
     optimizer = _optimizer(config, model, built.head)
-    criterion = _criterion(config, data.train)
-    posterior = _posterior(criterion) if config.loss.link else None  # on the CPU
     if config.runtime.compile:
         learner.compile()
     return Session(
@@ -199,7 +202,7 @@ def build_session(
         model=learner,
         network=world.parallel(learner),
         criterion=criterion.to(device),
-        posterior=posterior,
+        posterior=posterior if config.loss.link else None,
         optimizer=optimizer,
         scheduler=_scheduler(config, optimizer),
         sampler=sampler,
@@ -241,6 +244,7 @@ def _optimizer(config: Config, model: nn.Module, head: str) -> Optimizer:
         backbone_scale=config.optimizer.backbone_scale,
         head_scale=config.optimizer.head_scale,
         weight_decay=config.optimizer.weight_decay,
+        no_decay=config.optimizer.no_decay,
     )
     learning = [group for group in groups if group["params"]]
     return AdamW(learning, fused=next(model.parameters()).is_cuda)

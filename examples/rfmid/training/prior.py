@@ -41,7 +41,8 @@ def prevalence_logits(
     known = np.maximum((~np.isnan(labels)).sum(axis=0), 1)
     positives = np.clip(np.nansum(labels, axis=0, dtype=np.float64), 0.5, known - 0.5)
     log_odds = np.log(positives) - np.log(known - positives)
-    low, high = np.full_like(log_odds, -_FAR), np.full_like(log_odds, _FAR)
+    low: npt.NDArray[np.float64] = np.full_like(log_odds, -_FAR)
+    high = -low
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         below = posterior.logits(middle) < log_odds

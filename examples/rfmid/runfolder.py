@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import io
 import json
 import os
 import shutil
@@ -238,8 +239,10 @@ class Predictions:
             arrays[_SUBGROUP + name] = np.array(values, dtype=np.str_)
         if self.grades is not None:
             arrays |= self.grades.to_arrays()
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
+        content = io.BytesIO()  # on a full disk, NumPy 2.0 leaves an archive that complains
+        np.savez_compressed(content, allow_pickle=False, **arrays)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Predictions:

@@ -191,7 +191,7 @@ COMMANDS = {
     "tune": (0, ["tune", "--run", "run", "--strategy", "exact"]),
     "evaluate": (0, ["evaluate", "--run", "run", "--n-resamples", "5"]),
     "report": (0, ["report", "--run", "run"]),
-    "report, later": (200_000, ["report", "--run", "run"]),
+    "report, later": (100_000, ["report", "--run", "run"]),
     "onnx": (0, ["export", "--run", "run", "--n-images", "2"]),
     "program": (0, ["export", "--run", "run", "--format", "program", "--n-images", "2"]),
     "predict": (0, ["predict", "--run", "run", "--images", "eye.png", "--output", "found.csv"]),

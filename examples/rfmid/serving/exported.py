@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,9 @@ def _read_program(path: Path, content: bytes) -> tuple[str, Callable[[Tensor], O
     check_archive(path, content)
     extra: dict[str, Any] = {"mlthresh.json": ""}
     try:
-        module = torch.export.load(io.BytesIO(content), extra_files=extra).module()
+        with warnings.catch_warnings():  # PyTorch 2.9 warns of a buffer of its own
+            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)
+            module = torch.export.load(io.BytesIO(content), extra_files=extra).module()
     except Exception as error:  # PyTorch's errors have no common class
         raise RecipeError(f"{path} can't be loaded: {str(error).splitlines()[0]}") from error
 

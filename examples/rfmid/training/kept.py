@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 
 import numpy as np
@@ -32,9 +33,11 @@ def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Te
     path = folder.epoch_logits(epoch + 1)
     with writing(path.parent):
         path.parent.mkdir(exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        arrays = {name: found[:, : session.n_classes].numpy() for name, found in outputs.items()}
-        np.savez(file, allow_pickle=False, **arrays)
+    arrays = {name: found[:, : session.n_classes].numpy() for name, found in outputs.items()}
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def kept_outputs(folder: RunFolder, epoch: int) -> dict[str, npt.NDArray[np.float32]]:

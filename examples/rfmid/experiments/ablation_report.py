@@ -199,12 +199,13 @@ def _as_markdown(result: Mapping[str, Any]) -> str:
     if patients is not None:
         measured += f" of {patients:,} patients"
     weights = "random" if result["weights"] == "none" else result["weights"]
+    listed = ", ".join(map(str, result["seeds"]))
     notes = [
         *_of_the_backbone(result),
         (
             f"{result['architecture']} from {weights} weights at {result['image_size']} "
             f"pixels, {images['train']:,} training and {images['val']:,} validation images, at "
-            f"most {result['epochs']} epochs, {len(result['seeds'])} seeds. Scored on {measured} "
+            f"most {result['epochs']} epochs, seeds {listed}. Scored on {measured} "
             f"and the same {len(result['classes'])} classes, also where more were trained. "
             f"Calling every disease in every image has a macro-F1 of "
             f"{number(result['macro_f1_all_positive'])}."

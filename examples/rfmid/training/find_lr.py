@@ -69,6 +69,7 @@ def find_lr(
         session = build_session(config, data, world)
         with loading_errors(lambda: "nothing was written"):
             rates, losses = sweep(session, np.geomspace(lr_min, lr_max, steps))
+        del session  # which holds on to the process group; see `joined_world`
         curve = smoothed(losses)
         result = {
             "lr": rates.tolist(),

@@ -57,6 +57,7 @@ def profile(config: Config, output: Path | None = None, *, steps: int = 50) -> d
             "fused": config.augmentation.fused,
             **measure(session, steps),
         }
+        del session  # which holds on to the process group; see `joined_world`
         if world.is_main:
             if output is not None:
                 write_json(output, figures)

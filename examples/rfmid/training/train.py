@@ -90,6 +90,7 @@ def train(config: Config, run: Path, *, resume: bool = False, overwrite: bool = 
             kept = partial(_what_is_kept, folder)
             with loading_errors(kept), loading_errors(kept):
                 _train(session, folder, checkpoint)
+            del session  # which holds on to the process group; see `joined_world`
 
 
 def _train(session: Session, folder: RunFolder, checkpoint: Checkpoint | None) -> None:

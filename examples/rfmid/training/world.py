@@ -113,6 +113,8 @@ def joined_world(device: str) -> Iterator[World]:
     """Join the processes that torchrun started, each with a GPU of its own where there are any.
 
     Only rank 0 prints. A process that fails ends with an error, whereupon torchrun ends the others.
+    Who wraps a network in DistributedDataParallel must let go of it before leaving the context: as
+    the last holder of the group it was seen to wait for itself forever, with PyTorch 2.9.
 
     Raises
     ------

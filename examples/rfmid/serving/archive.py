@@ -58,6 +58,7 @@ def check_archive(path: Path, content: bytes) -> None:
                 _check_json(path, json.loads(part))
             if name.endswith(".pt"):
                 _check_tensors(path, name, part)
+    # zipfile raises NotImplementedError for a compression that it doesn't know.
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise RecipeError(f"{path} is no whole .pt2 file: {error}") from error
 

@@ -34,7 +34,7 @@ from examples.rfmid.fundus.label_sets import DISEASES
 from examples.rfmid.fundus.render import draw_fundus
 from examples.rfmid.settings.config_file import save_config
 from examples.rfmid.settings.presets import PRESETS
-from examples.rfmid.training.model import build_model
+from examples.rfmid.training.model import build_network
 from mlthresh import find_optimal_thresholds, save_model
 
 _SIZE = (2144, 1424)
@@ -49,7 +49,7 @@ def save_random_model(run: Path) -> None:
     save_config(run / "config.json", PRESETS["default"])
     save_model(
         run,
-        build_model("convnext_tiny", len(DISEASES)).eval(),
+        build_network("convnext_tiny", len(DISEASES)).model.eval(),
         thresholds,
         preprocessing=Preprocessing().to_dict(),
         metadata={"disease_names": [*DISEASES.values()]},

@@ -218,6 +218,33 @@ def test_large_data_is_searched_in_part(objective, floors, monkeypatch):
     np.testing.assert_array_equal(part.recall, whole.recall)
 
 
+@pytest.mark.parametrize("objective", ["f1", "jaccard"])
+def test_a_class_of_many_cuts_beside_one_of_few(objective):
+    """Alone the vague class calls at its own best F1; beside the clear one only what is surer."""
+    rng = np.random.default_rng(0)
+    y_true = np.zeros((12_000, 2))
+    y_true[:3000, 0] = y_true[-2000:, 1] = 1
+    y_score = rng.normal(size=y_true.shape) + [0.8, 4] * y_true
+    y_score[:, 1] = y_score[:, 1].round(1)
+    found = find_optimal_thresholds(y_true, y_score, objective=objective, average="micro")
+    every_cut = []
+    for label, score in zip(y_true.T, y_score.T, strict=True):
+        cuts = np.unique(score)
+        hits, all_called = (
+            len(scores) - np.sort(scores).searchsorted(cuts)
+            for scores in (score[label == 1], score)
+        )
+        every_cut.append((cuts, hits, all_called - hits))
+    (vague, *of_vague), (clear, *of_clear) = every_cut
+    tp, fp = (a[:, None] + b for a, b in zip(of_vague, of_clear, strict=True))
+    value = resolve_objective(objective)(tp, fp, 5000 - tp, 19_000 - fp)
+    best = np.unravel_index(value.argmax(), value.shape)
+    np.testing.assert_array_equal(
+        found.predict(y_score), y_score >= [vague[best[0]], clear[best[1]]]
+    )
+    assert found.objective_value[0] == pytest.approx(value.max())
+
+
 def test_micro_is_better_together_and_macro_better_alone():
     y_true, y_score = large(n_samples=3000)
     sets = {

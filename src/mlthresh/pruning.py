@@ -63,17 +63,13 @@ def promising_parts(
     ]
 
 
-def is_proven(
-    part: SortedClass,
-    threshold: np.floating[Any],
-    value: float,
-    objective: Evaluate,
-) -> bool:
-    """Tell whether no cut below the part's floor can be as good as this feasible one above it."""
-    rank = (int(scores.searchsorted(threshold)) for scores in (part.positive, part.negative))
-    # A threshold lies midway between two scores, and negatives below the floor aren't listed.
-    if not (threshold >= part.floor and part.score_below(*rank) >= part.floor):
-        return False
+def is_proven(part: SortedClass, value: float, objective: Evaluate) -> bool:
+    """Tell whether no cut below the part's floor can reach the value of one that was found above.
+
+    Then some listed negative lies below the cut that was found, for it calls fewer of them than
+    the floor does. So its threshold, midway to the next score below, is above the floor too, where
+    it was counted right.
+    """
     at_floor = part.counts(np.array([part.floor]))
     n_positives = at_floor.tp + at_floor.fn
     best_below = objective(n_positives, at_floor.fp, n_positives - n_positives, at_floor.tn)

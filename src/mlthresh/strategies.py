@@ -107,9 +107,7 @@ def _search_parts(
         if part is not None:
             columns = slice(c, c + 1)
             choices = search_exact([part], task.of(columns), objective)
-            proven[c] = choices.feasible[0] and is_proven(
-                part, choices.threshold[0], choices.value[0], objective
-            )
+            proven[c] = choices.feasible[0] and is_proven(part, choices.value[0], objective)
             if proven[c]:
                 found.supported(columns, [part])
                 found.choices.put(columns, choices)
@@ -135,10 +133,7 @@ def exact_together(data: Evidence, task: Task, objective: Objective) -> Found:
             c
             for c, part in enumerate(parts)
             if part is searched[c]
-            and not (
-                found.choices.feasible[c]
-                and is_proven(part, found.choices.threshold[c], value[c], worth)
-            )
+            and not (found.choices.feasible[c] and is_proven(part, value[c], worth))
         }
         if not unproven:
             break

@@ -21,7 +21,6 @@ from examples.rfmid.settings import (
 )
 from examples.rfmid.settings.arguments import TrainArguments, parse_arguments
 from examples.rfmid.settings.config_file import (
-    config_from_dict,
     config_to_dict,
     differences,
     load_config,
@@ -143,11 +142,42 @@ def test_damaged_config_file(
     assert str(path) in str(raised.value)
 
 
-def test_config_file_with_a_missing_setting() -> None:
+def test_settings_younger_than_the_file_mean_what_runs_did_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    values = config_to_dict(PRESETS["frozen"])
+    for section, name in (("model", "head_bias"), ("optimizer", "no_decay"), ("loss", "link")):
+        del values[section][name]
+    path.write_text(json.dumps(values))
+    assert differences(PRESETS["frozen"], load_config(path)) == {
+        "loss.link": (True, False),  # scores were the sigmoid's
+        "model.head_bias": ("prevalence", "drawn"),
+        "optimizer.no_decay": ("norm_and_bias", "none"),
+    }
+    assert capsys.readouterr().err == (
+        f"note: {path} is older than these settings, taken as: "
+        "loss.link False, model.head_bias drawn, optimizer.no_decay none\n"
+    )
+    save_config(path, load_config(path))
+    capsys.readouterr()
+    load_config(path)
+    assert not capsys.readouterr().err, "a whole file is read without a word"
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Config)])
+def test_any_one_setting_may_be_younger_but_no_section(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    for setting in config_to_dict(Config())[name]:
+        values = config_to_dict(Config())
+        del values[name][setting]
+        path.write_text(json.dumps(values))
+        assert set(differences(Config(), load_config(path))) <= {"loss.link"}
     values = config_to_dict(Config())
-    del values["loss"]["alpha"]
-    with pytest.raises(RecipeError, match="in loss: .*absent: alpha"):
-        config_from_dict(values)
+    del values[name]
+    path.write_text(json.dumps(values))
+    with pytest.raises(RecipeError, match=f"absent: {name}"):
+        load_config(path)
 
 
 @pytest.mark.parametrize(

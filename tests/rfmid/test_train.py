@@ -468,6 +468,43 @@ def test_from_the_command_line(
     assert main(["train", "--run", str(tmp_path), "--resume"]) == 0
 
 
+def test_a_run_from_before_a_setting_is_resumed_and_used_as_it_was(
+    run: Path,
+    shared_data_folder: Path,
+    tmp_path: Path,
+    fail_in_epoch: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fail_in_epoch(1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(shared_data_folder, epochs=3), tmp_path)
+    fail_in_epoch(-1, KeyboardInterrupt())
+    settings = RunFolder(tmp_path).config
+    values = json.loads(settings.read_text())
+    younger = {
+        "model": ("features", "freeze", "head_bias", "views"),
+        "optimizer": ("no_decay",),
+        "training": ("importance_weights", "keep_epoch_predictions"),
+        "data": ("certify_share", "extra_data", "folds", "grades", "subgroup_columns"),
+    }
+    for section, names in younger.items():
+        for name in names:
+            del values[section][name]
+    settings.write_text(json.dumps(values))
+    capsys.readouterr()
+    assert main(["train", "--run", str(tmp_path), "--resume"]) == 0
+    assert "older than these settings, taken as: data.certify_share 0.0" in capsys.readouterr().err
+    assert without_times(history_of(tmp_path)) == without_times(history_of(run))
+    settings.write_text(json.dumps(values))
+    image = str(shared_data_folder / "Test" / "201.png")
+    for command in (["tune"], ["evaluate", "--n-resamples", "10"], ["predict", "--images", image]):
+        assert main([*command, "--run", str(tmp_path)]) == 0
+    values["model"]["depth"] = 3
+    settings.write_text(json.dumps(values))
+    assert main(["train", "--run", str(tmp_path), "--resume"]) == 2
+    assert "in model: unknown settings: depth" in capsys.readouterr().err
+
+
 def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     absent = tmp_path / "absent"
     assert main(["train", "--data", str(absent), "--run", str(tmp_path / "run")]) == 2

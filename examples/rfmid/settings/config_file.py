@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,9 @@ from examples.rfmid.settings import Config
 
 __all__ = ["config_from_dict", "config_to_dict", "differences", "load_config", "save_config"]
 
+# What a run did before there was the setting, where that isn't its default.
+_FORMERLY = {"loss.link": False}
+
 
 def save_config(path: Path, config: Config) -> None:
     """Write ``config.json``."""
@@ -21,17 +25,37 @@ def save_config(path: Path, config: Config) -> None:
 
 
 def load_config(path: Path) -> Config:
-    """Read ``config.json``.
+    """Read ``config.json``; one line on stderr names the settings that are younger than the file.
+
+    These get the values that mean what runs did without them.
 
     Raises
     ------
     RecipeError
-        If the file is missing or damaged, or a setting is unknown, absent or invalid.
+        If the file is missing or damaged, or a setting is unknown or invalid.
     """
     try:
-        return config_from_dict(read_json(path))
+        values = read_json(path)
+        younger = _add_younger(values)
+        config = config_from_dict(values)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from error
+    if younger:
+        listed = ", ".join(f"{name} {value}" for name, value in younger.items())
+        print(f"note: {path} is older than these settings, taken as: {listed}", file=sys.stderr)
+    return config
+
+
+def _add_younger(values: dict[str, Any]) -> dict[str, Any]:
+    """Add to each section of `values` the settings that it lacks; return them by full name."""
+    added = {}
+    for section, settings in config_to_dict(Config()).items():
+        stored = values.get(section)
+        if isinstance(stored, dict):
+            for name in settings.keys() - stored.keys():
+                full = f"{section}.{name}"
+                added[full] = stored[name] = _FORMERLY.get(full, settings[name])
+    return dict(sorted(added.items()))
 
 
 def config_to_dict(config: Config) -> dict[str, Any]:

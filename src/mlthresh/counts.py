@@ -146,14 +146,20 @@ def sort_classes(
     """Return each column of the matrices as a `SortedClass`, for less than one by one."""
     if weight is not None:
         return [SortedClass(scores[:, c], labels[:, c], weight) for c in range(scores.shape[1])]
-    columns, by_class = (np.ascontiguousarray(matrix.T) for matrix in (scores, labels))
-    lowest, unused = scores.dtype.type(-np.inf), scores.dtype.type(np.inf)
-    is_positive, is_negative = by_class == 1, by_class == 0
     # Most samples are negatives, which one call sorts; what is none ends up behind them.
-    negatives = np.where(is_negative, columns, unused)
+    negatives = np.array(scores.T, order="C")
+    by_class = np.ascontiguousarray(labels.T)
+    is_positive = by_class == 1
+    n_positives = n_others = np.count_nonzero(is_positive, axis=1)
+    positives, is_other = negatives[is_positive], is_positive
+    if labels.dtype.kind == "f":  # some may be missing
+        is_other = by_class != 0
+        n_others = np.count_nonzero(is_other, axis=1)
+    np.copyto(negatives, np.inf, where=is_other)
     negatives.sort(axis=1)
-    positives, start, classes = columns[is_positive], 0, []
-    each = (np.count_nonzero(chosen, axis=1).tolist() for chosen in (is_positive, is_negative))
+    lowest = scores.dtype.type(-np.inf)
+    start, classes = 0, []
+    each = (n_positives.tolist(), (len(scores) - n_others).tolist())
     for c, (n_positives, n_negatives) in enumerate(zip(*each, strict=True)):
         positive = positives[start : start + n_positives]
         positive.sort()

@@ -64,12 +64,17 @@ class Cuts:
 
     def __init__(self, classes: Sequence[SortedClass], thresholds: Sequence[FloatArray]) -> None:
         self._classes = classes
-        self._ranks = [one.ranks(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
         self.segments = Segments([len(cuts) for cuts in thresholds])
         self.threshold = np.concatenate(thresholds)
-        called = [one.called(ranks) for one, ranks in zip(classes, self._ranks, strict=True)]
-        tp = np.concatenate([hits for hits, _ in called], dtype=np.float64)
-        fp = np.concatenate([alarms for _, alarms in called], dtype=np.float64)
+        ranks = [one.ranks(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
+        self._ranks = np.concatenate(ranks, axis=1)
+        if classes[0].weights is None:  # then no class has weights
+            listed = np.array([(len(one.positive), len(one.negative)) for one in classes]).T
+            called = listed.take(self.segments.of_class, axis=1) - self._ranks
+        else:
+            each = zip(classes, ranks, strict=True)
+            called = np.concatenate([one.called(of_class) for one, of_class in each], axis=1)
+        tp, fp = called.astype(np.float64, copy=False)
         totals = np.array([one.total for one in classes], dtype=np.float64).T
         positives, negatives = totals.take(self.segments.of_class, axis=1)
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
@@ -108,16 +113,9 @@ class Cuts:
     def midway(self, index: Index, lowest: FloatArray) -> FloatArray:
         """Return the middle of the gap below each cut: the same decisions, with room around."""
         upper = self.threshold[index]
-        within = (index - self.segments.start).tolist()
-        lower = np.array(
-            [
-                one_class.score_below(positive_rank.item(i), negative_rank.item(i))
-                for one_class, (positive_rank, negative_rank), i in zip(
-                    self._classes, self._ranks, within, strict=True
-                )
-            ],
-            dtype=upper.dtype,
-        )
+        positive_rank, negative_rank = self._ranks[:, index].tolist()
+        each = zip(self._classes, positive_rank, negative_rank, strict=True)
+        lower = np.array([one.score_below(*ranks) for one, *ranks in each], dtype=upper.dtype)
         gap = np.isfinite(lower) & np.isfinite(upper)
         middle = np.where(gap, lower, upper) / 2 + upper / 2
         middle = np.array([c.usable(m) for c, m in zip(self._classes, middle, strict=True)])

@@ -49,16 +49,17 @@ def settle(
         raise InfeasibleError(_missed(status, choices, class_names))
     certified = (promise.lowest <= choices.threshold) & (choices.threshold <= promise.highest)
     tp, fp, fn, tn = choices.counts
+    precision, recall, alarm_rate = rate([tp, tp, tp + fp], [tp + fp, tp + fn, tp + fp + fn + tn])
     return ThresholdSet(
         thresholds=choices.threshold,
         class_names=class_names,
         status=status,
         support=found.support,
         objective_value=choices.value,
-        precision=rate(tp, tp + fp),
-        recall=rate(tp, tp + fn),
+        precision=precision,
+        recall=recall,
         f1=ratio(2 * tp, 2 * tp + fp + fn),
-        alarm_rate=rate(tp + fp, tp + fp + fn + tn),
+        alarm_rate=alarm_rate,
         certified=certified & promise.holds & (settings.confidence is not None),
         positives_missing=promise.positives_missing,
         score_scale=score_scale,

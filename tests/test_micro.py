@@ -22,7 +22,10 @@ from mlthresh import (
     find_optimal_thresholds,
     pruning,
 )
+from mlthresh._segments import Segments
 from mlthresh.cli import main
+from mlthresh.counts import Counts
+from mlthresh.joint import best_sum
 from mlthresh.objectives import resolve_objective
 
 OBJECTIVES = [
@@ -198,6 +201,20 @@ def test_a_precision_of_zero_may_be_better_than_a_dear_hit():
     assert (y_score >= free.thresholds).sum(axis=0).tolist() == [8, 0]
 
 
+def test_where_a_class_can_not_be_hit():
+    """An alarm costs the average nothing if no class can be hit, else the fewest are best."""
+    y_true, y_score = np.zeros((24, 2)), np.tile(np.arange(24) / 32, (2, 1)).T
+    y_true[:3] = 1
+    options = {"average": "micro", "min_threshold": [0.5, 0.5]}
+    for chosen in ({}, {"min_precision": 0.5}):
+        found = find_optimal_thresholds(y_true, y_score, **options, **chosen)
+        assert (y_score >= found.thresholds).sum(axis=0).tolist() == [8, 8]
+    y_true[20:, 0] = 1
+    for chosen, alarms in (({}, 0), ({"min_precision": 0.5}, 1)):  # no alarm, no precision
+        found = find_optimal_thresholds(y_true, y_score, **options, **chosen)
+        assert (y_score >= found.thresholds).sum(axis=0).tolist() == [4, alarms]
+
+
 def large(seed=0, n_samples=40_000):
     rng = np.random.default_rng(seed)
     y_true = (rng.random((n_samples, 5)) < [0.001, 0.01, 0.05, 0.2, 0]).astype(float)
@@ -314,6 +331,12 @@ def test_an_infeasible_class_raises_if_asked_to():
 def test_other_objectives_have_no_exact_average(objective):
     with pytest.raises(InputError, match="average='micro' applies to f1, fbeta"):
         find_optimal_thresholds([[1]], [[0.5]], objective=objective, average="micro")
+
+
+def test_an_objective_has_to_say_what_a_hit_is_worth():
+    counts = Counts(*np.ones((4, 1)))
+    with pytest.raises(TypeError, match="objective 'mcc' does not say what a hit is worth"):
+        best_sum(Segments([1]), counts, np.array([True]), resolve_objective("mcc"))
 
 
 def test_an_objective_may_say_what_a_hit_is_worth():

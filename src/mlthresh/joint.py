@@ -135,7 +135,7 @@ def search_together(
     on the highest threshold (see `mlthresh.search.search_exact`), unless false alarms cost
     nothing, as where nothing can be hit.
     """
-    every_cut = np.full(len(classes), not objective.falls_with_false_alarms)
+    every_cut = np.zeros(len(classes), dtype=bool)
     if task.constraints.min_precision is not None:
         every_cut |= task.constraints.min_precision == 0
     while True:

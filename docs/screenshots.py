@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.browser import Page, browsing
 from examples.rfmid.fundus.render import draw_fundus
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from mlthresh import write_explorer
 
 _STATIC = Path(__file__).parent / "_static"

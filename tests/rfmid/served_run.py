@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.training.grading import add_grades
 from examples.rfmid.training.model import build_network

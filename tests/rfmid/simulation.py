@@ -14,7 +14,9 @@ from torch import nn
 
 from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.data.transforms import Preprocessing
-from examples.rfmid.runfolder import Predictions, RunFolder, write_json, write_json_lines
+from examples.rfmid.files import write_json, write_json_lines
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import save_config

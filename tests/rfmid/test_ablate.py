@@ -24,9 +24,11 @@ from examples.rfmid.experiments.variants import (
     training_name,
     variant_config,
 )
+from examples.rfmid.files import read_json_lines
 from examples.rfmid.locks import locked
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.reporting.report import report
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json_lines
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.scoring.tune import tune

@@ -16,8 +16,9 @@ from examples.rfmid.data.splits import load_data
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.crossval import crossval
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.reporting.report import report
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig

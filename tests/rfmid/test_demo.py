@@ -8,8 +8,8 @@ import pytest
 
 from examples.rfmid import demo as demo_module
 from examples.rfmid.__main__ import main
+from examples.rfmid.files import read_json
 from examples.rfmid.fundus import generate_dataset
-from examples.rfmid.runfolder import read_json
 from examples.rfmid.settings.presets import PRESETS
 from mlthresh import load_model
 from tests.rfmid.simulation import build_network

@@ -19,7 +19,8 @@ from torch import multiprocessing, nn
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.presets import PRESETS

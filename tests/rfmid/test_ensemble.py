@@ -13,8 +13,9 @@ import pytest
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.ensemble import ensemble
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.reporting.report import report
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.scoring.tune import tune

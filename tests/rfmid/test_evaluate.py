@@ -12,7 +12,8 @@ from scipy.stats import binom
 
 from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration
 from examples.rfmid.scoring.comparison import Rule, macro_f1_difference
 from examples.rfmid.scoring.evaluate import evaluate

@@ -18,7 +18,8 @@ from PIL import Image
 
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import RunFolder, read_json
+from examples.rfmid.files import read_json
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving import export as export_module
 from examples.rfmid.serving.archive import check_archive

@@ -14,10 +14,11 @@ import pytest
 
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.reporting.external import external_sections
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.report import report
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving.predict import predict

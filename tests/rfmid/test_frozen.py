@@ -16,7 +16,8 @@ from examples.rfmid.data.images import load_image
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.serving.export import export
 from examples.rfmid.serving.grad_cam import grad_cam

@@ -24,8 +24,9 @@ from examples.rfmid.experiments.ablate import ablate
 from examples.rfmid.experiments.crossval import crossval
 from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.grades import Grades
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.reporting.report import report
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.grading import grade_agreement, mean_absolute_error, quadratic_kappa
 from examples.rfmid.serving.bundle import load_bundle

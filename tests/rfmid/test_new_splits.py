@@ -15,7 +15,7 @@ from examples.rfmid.__main__ import main
 from examples.rfmid.data.new_splits import split
 from examples.rfmid.data.splits import FundusData, load_data
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import read_json
+from examples.rfmid.files import read_json
 from examples.rfmid.settings import DataConfig
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from examples.rfmid.data.glossary import RFMID
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import read_json
 from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.fundus.label_sets import CODES as DRAWN_CODES
 from examples.rfmid.reporting.drawing import FIGURES, Drawn
@@ -24,7 +25,7 @@ from examples.rfmid.reporting.photographs import augmentation, examples, samples
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.report import report
 from examples.rfmid.reporting.text import write_markdown
-from examples.rfmid.runfolder import RunFolder, read_json
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.settings.presets import PRESETS

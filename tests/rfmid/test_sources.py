@@ -14,7 +14,9 @@ import pytest
 from examples.rfmid.data.layout import find_parts
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json
+from examples.rfmid.files import read_json
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.config_file import config_from_dict, config_to_dict
 from examples.rfmid.settings.presets import PRESETS

@@ -23,8 +23,10 @@ import pytest
 
 import examples.rfmid.training.train as training
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.locks import locked
-from examples.rfmid.runfolder import Predictions, RunFolder, replacing, write_json
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.settings import Config, DataConfig

@@ -21,7 +21,8 @@ from examples.rfmid.data.images import load_image
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.data.transforms import build_preprocessing
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.settings import Config, DataConfig, ThresholdConfig

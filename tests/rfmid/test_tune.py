@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import tune
 from mlthresh import (
     FileFormatError,

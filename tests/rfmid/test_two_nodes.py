@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from examples.rfmid.__main__ import main
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json_lines
+from examples.rfmid.files import read_json_lines
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 FLAGS = [

@@ -24,8 +24,8 @@ from torch import Tensor
 from examples.rfmid.data.images import file_mark, for_each_image, load_image
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import remove_leftovers, replacing
 from examples.rfmid.locks import locked
-from examples.rfmid.runfolder import remove_leftovers, replacing
 
 __all__ = ["ImageCache", "open_cache", "open_caches"]
 

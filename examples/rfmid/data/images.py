@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import read_json, write_json
+from examples.rfmid.files import read_json, write_json
 
 __all__ = [
     "DECODING_ERRORS",

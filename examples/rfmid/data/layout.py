@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import read_json
+from examples.rfmid.files import read_json
 from examples.rfmid.settings import DataConfig
 
 __all__ = [

@@ -21,7 +21,7 @@ from examples.rfmid.data.labels import (
 from examples.rfmid.data.layout import SPLITS_FILE, SplitLayout
 from examples.rfmid.data.split import Split, counted_names, match_images
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import replacing, write_json
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.settings import DataConfig
 from examples.rfmid.tables import text_table
 from mlthresh import multilabel_train_test_split

@@ -22,7 +22,8 @@ from examples.rfmid.experiments.variants import (
     variant_config,
 )
 from examples.rfmid.locks import locked
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.config_file import config_to_dict

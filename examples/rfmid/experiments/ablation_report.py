@@ -12,8 +12,8 @@ from examples.rfmid.experiments.compare import CONFIDENCE, Scored, compared, sum
 from examples.rfmid.experiments.forest import differences_figure
 from examples.rfmid.experiments.pool import Outcome
 from examples.rfmid.experiments.variants import Variant
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.reporting.figures.style import save_figure
-from examples.rfmid.runfolder import replacing, write_json
 from examples.rfmid.tables import counted, markdown_table, number, text_table, with_interval
 
 __all__ = ["write_ablation"]

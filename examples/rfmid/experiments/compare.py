@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.scoring.comparison import decided, macro_f1_of
 from examples.rfmid.scoring.evaluate import recall_floor
 from mlthresh import ThresholdSet, multilabel_report

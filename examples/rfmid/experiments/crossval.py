@@ -16,8 +16,10 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.ensemble import write_ensemble
 from examples.rfmid.experiments.members import read_members
 from examples.rfmid.experiments.pool import Job, is_trained, train_all
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.locks import locked
-from examples.rfmid.runfolder import Predictions, RunFolder, replacing, write_json
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import Config, ThresholdConfig

@@ -9,7 +9,8 @@ import numpy as np
 
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.members import Members, read_members
-from examples.rfmid.runfolder import RunFolder, read_json, write_json, writing
+from examples.rfmid.files import read_json, write_json, writing
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.serving.ensemble import save_ensemble

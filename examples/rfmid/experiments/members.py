@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 

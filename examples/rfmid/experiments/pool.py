@@ -12,7 +12,8 @@ from pathlib import Path
 
 import examples
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import RunFolder, read_json_lines
+from examples.rfmid.files import read_json_lines
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import is_better
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import save_config

@@ -15,14 +15,9 @@ from scipy.special import expit
 
 from examples.rfmid.data.splits import Split
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import (
-    Predictions,
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-)
+from examples.rfmid.files import read_json, read_json_lines, write_json, write_json_lines
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, is_better, validation_metrics
 from examples.rfmid.settings import Config, LossConfig
 from examples.rfmid.settings.config_file import differences, load_config, save_config

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from examples.rfmid.files import read_json
 from examples.rfmid.reporting.limits import limits
 from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.reporting.sections import (
@@ -20,7 +21,7 @@ from examples.rfmid.reporting.sections import (
     split_table,
     subgroups,
 )
-from examples.rfmid.runfolder import RunFolder, read_json
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
 __all__ = ["write_model_card"]

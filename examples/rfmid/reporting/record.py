@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import read_json, read_json_lines
 from examples.rfmid.fundus.dataset import MANIFEST
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json, read_json_lines
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import EVALUATION, input_digests
 from examples.rfmid.scoring.external import external_results
 from examples.rfmid.scoring.selection import is_better

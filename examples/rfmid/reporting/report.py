@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.reporting.drawing import draw_figures
 from examples.rfmid.reporting.model_card import write_model_card
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.text import write_markdown
-from examples.rfmid.runfolder import replacing, write_json
 
 __all__ = ["report"]
 

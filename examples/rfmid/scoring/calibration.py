@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from examples.rfmid.runfolder import Predictions
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.tables import number
 
 __all__ = ["calibration", "calibration_summary"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from examples.rfmid.runfolder import Predictions, RunFolder
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from mlthresh import ThresholdSet, verify_thresholds
 
 __all__ = ["CONFIDENCE", "certified_recall", "certified_summary"]

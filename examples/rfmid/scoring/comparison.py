@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from examples.rfmid.runfolder import Predictions
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet

@@ -29,7 +29,9 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder, write_json
+from examples.rfmid.files import write_json
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration, calibration_summary
 from examples.rfmid.scoring.certified import certified_recall, certified_summary
 from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference

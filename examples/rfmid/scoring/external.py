@@ -20,7 +20,9 @@ import numpy.typing as npt
 from examples.rfmid.data.layout import SplitLayout, find_parts
 from examples.rfmid.data.sources import OtherData, another_folder, read_other
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json, write_json
+from examples.rfmid.files import read_json, write_json
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.tables import counted, number, text_table, with_interval

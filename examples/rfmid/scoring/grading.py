@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from examples.rfmid.runfolder import Predictions
+from examples.rfmid.predictions import Predictions
 from examples.rfmid.tables import number, with_interval
 
 __all__ = ["grade_agreement", "grade_summary", "mean_absolute_error", "quadratic_kappa"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from examples.rfmid.runfolder import Predictions
+from examples.rfmid.predictions import Predictions
 from mlthresh import InputError, ThresholdSet, multilabel_report
 
 __all__ = ["by_subgroup", "in_bands"]

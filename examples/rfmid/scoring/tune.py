@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder, writing
+from examples.rfmid.files import writing
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet, find_optimal_thresholds

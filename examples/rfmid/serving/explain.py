@@ -15,9 +15,9 @@ from torch import Tensor
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import write_json
 from examples.rfmid.reporting.figures.saliency import CAUTION, SaliencyMap, saliency_overlays
 from examples.rfmid.reporting.figures.style import save_figure, shortened
-from examples.rfmid.runfolder import write_json
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from examples.rfmid.serving.grad_cam import grad_cam
 from examples.rfmid.serving.predict import photographs

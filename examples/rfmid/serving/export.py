@@ -13,7 +13,9 @@ from torch import Tensor
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import Predictions, RunFolder, read_json, replacing
+from examples.rfmid.files import read_json, replacing
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from examples.rfmid.serving.exported import Exported, load_exported
 from examples.rfmid.tables import counted

@@ -12,7 +12,7 @@ from pathlib import Path
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import replacing, write_json
+from examples.rfmid.files import replacing, write_json
 from examples.rfmid.serving.ensemble import load_predictor
 from examples.rfmid.serving.examine import Examination, Predictor, examine, most_probable_grade
 from examples.rfmid.serving.exported import load_exported

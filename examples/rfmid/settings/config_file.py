@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import read_json, write_json
+from examples.rfmid.files import read_json, write_json
 from examples.rfmid.settings import Config
 
 __all__ = ["config_from_dict", "config_to_dict", "differences", "load_config", "save_config"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import replacing
+from examples.rfmid.files import replacing
 
 __all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
 

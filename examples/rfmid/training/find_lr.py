@@ -17,7 +17,8 @@ import torch
 from examples.rfmid.data.dataset import key
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import RunFolder, write_json
+from examples.rfmid.files import write_json
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config
 from examples.rfmid.training.device import torch_settings
 from examples.rfmid.training.session import Session, build_session

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from examples.rfmid.data.dataset import Draw, EvaluationSet, TrainingSet, key
 from examples.rfmid.data.splits import FundusData
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import replacing
+from examples.rfmid.files import replacing
 from examples.rfmid.training.device import autocast
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.model import Network

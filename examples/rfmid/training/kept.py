@@ -10,7 +10,8 @@ import numpy.typing as npt
 from torch import Tensor
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import RunFolder, replacing, writing
+from examples.rfmid.files import replacing, writing
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.session import Session
 from examples.rfmid.training.step import predict_logits
 

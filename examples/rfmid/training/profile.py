@@ -12,7 +12,7 @@ import torch
 from examples.rfmid.data.batch_augmentation import DrawnBatch
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import write_json
+from examples.rfmid.files import write_json
 from examples.rfmid.settings import Config
 from examples.rfmid.training.device import torch_settings
 from examples.rfmid.training.session import Session, build_session

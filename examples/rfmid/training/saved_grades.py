@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.runfolder import RunFolder, replacing
+from examples.rfmid.files import replacing
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.grading import GradedHead, grade_probabilities
 
 __all__ = ["Grader", "load_grader", "save_grades"]

@@ -20,14 +20,10 @@ from torch import Tensor, nn
 from examples.rfmid.data.dataset import key
 from examples.rfmid.data.splits import FundusData, load_data
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.files import write_json, write_json_lines, writing
 from examples.rfmid.grades import Grades
-from examples.rfmid.runfolder import (
-    Predictions,
-    RunFolder,
-    write_json,
-    write_json_lines,
-    writing,
-)
+from examples.rfmid.predictions import Predictions
+from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, is_better, validation_metrics
 from examples.rfmid.settings import Config
 from examples.rfmid.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from examples.rfmid.runfolder import replacing
+from examples.rfmid.files import replacing
 
 __all__ = [
     "BLACK",

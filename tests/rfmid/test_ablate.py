@@ -219,6 +219,28 @@ def test_kill_9_and_again(experiment: Path, shared_data_folder: Path, tmp_path: 
     assert systems(folder) == systems(experiment)
 
 
+def test_trainings_at_once_share_what_a_frozen_backbone_gives(
+    shared_data_folder: Path, tmp_path: Path
+) -> None:
+    config = tiny(shared_data_folder)
+    config = replace(
+        config,
+        data=replace(config.data, min_count=1),  # as many classes, so the same random backbone
+        model=replace(config.model, freeze="backbone"),
+    )
+    ablate(tmp_path, config, preset="demo", seeds=(0,), variants=("after",), jobs=2)
+    kept = sorted(path.name for path in (tmp_path / "cache").glob("features-*"))
+    assert len(kept) == 3, "of training, validation and test images"
+    logs = [
+        RunFolder(tmp_path / "trainings" / f"{name}-0").path / "training.log"
+        for name in ("before", "after")
+    ]
+    lines = [line for log in logs for line in log.read_text().splitlines()]
+    computed = [line.split(":")[0] for line in lines if "passed through the backbone" in line]
+    assert sorted(Path(file).name for file in computed) == kept
+    assert not list((tmp_path / "cache").glob(".*.lock"))
+
+
 def test_time_runs_out_and_the_next_call_goes_on(
     experiment: Path, shared_data_folder: Path, tmp_path: Path
 ) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from examples.rfmid import locks
 from examples.rfmid.data.dataset import key
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.splits import load_data
@@ -114,6 +117,44 @@ def test_features_are_kept_on_disk_and_made_anew_when_they_would_differ(
         path.write_bytes(path.read_bytes()[:50])
     train(config, tmp_path / "four")
     assert len(count_passes) == 9, "damaged files are not used"
+
+
+def _want_features(path: Path, waits: Path, computes: Path) -> None:
+    """Ask for features in another process, and leave a file where it waits or computes."""
+
+    def compute() -> Tensor:
+        computes.touch()
+        return torch.zeros(3)
+
+    def locked(*arguments: Any, **options: Any) -> Any:
+        waits.touch()
+        return locks.locked(*arguments, **options)
+
+    frozen.locked = locked  # type: ignore[assignment]
+    features = frozen._kept(path, compute)
+    assert features.tolist() == [1.0, 2.0]
+
+
+def test_who_wants_features_that_another_process_computes_waits(tmp_path: Path) -> None:
+    waits, computes = tmp_path / "waits", tmp_path / "computes"
+    path = tmp_path / "cache" / "features.npy"
+    other = multiprocessing.get_context("spawn").Process(
+        target=_want_features, args=(path, waits, computes)
+    )
+
+    def compute() -> Tensor:
+        other.start()
+        deadline = time.monotonic() + 300
+        while not (waits.exists() or computes.exists()):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        return torch.tensor([1.0, 2.0])
+
+    assert frozen._kept(path, compute).tolist() == [1.0, 2.0]
+    other.join()
+    assert not computes.exists()
+    assert other.exitcode == 0
+    assert [file.name for file in path.parent.iterdir()] == ["features.npy"]
 
 
 def test_features_of_other_modules_are_not_mistaken(

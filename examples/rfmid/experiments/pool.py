@@ -129,6 +129,7 @@ def _train_in_processes(jobs: Sequence[Job], at_once: int, deadline: float | Non
             for name, (job, process, started) in list(running.items()):
                 if process.poll() is None:
                     continue
+                process.communicate()  # closes its standard input
                 del running[name]
                 n_done += 1
                 seconds = time.monotonic() - started
@@ -141,7 +142,7 @@ def _train_in_processes(jobs: Sequence[Job], at_once: int, deadline: float | Non
         for _, process, _ in running.values():
             process.kill()
         for _, process, _ in running.values():
-            process.wait()
+            process.communicate()
     return Outcome(tuple(unfinished), failed)
 
 

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from examples.rfmid.data.dataset import Draw, EvaluationSet, TrainingSet, key
 from examples.rfmid.data.splits import FundusData
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import replacing
+from examples.rfmid.files import remove_leftovers, replacing
+from examples.rfmid.locks import locked
 from examples.rfmid.training.device import autocast
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.model import Network
@@ -170,19 +171,32 @@ def _passed_through(
 
 
 def _kept(path: Path | None, compute: Callable[[], Tensor]) -> Tensor:
-    """Return the features in a file, computed and written there if there is none."""
+    """Return the features in a file, computed and written there if there is none.
+
+    Of several processes that want them at once, one computes and the others wait.
+    """
     if path is None:
         return compute()
-    if path.is_file():
-        try:
-            return torch.from_numpy(np.load(path, allow_pickle=False))
-        except (OSError, ValueError, EOFError):
-            path.unlink()  # damaged: made again
-    features = compute()
+    if (found := _read(path)) is not None:
+        return found
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.save(file, features.numpy(), allow_pickle=False)
+    with locked(path.parent / f".{path.name}.lock"):
+        if (found := _read(path)) is not None:
+            return found  # written while the lock was waited for
+        remove_leftovers(path.parent, path.name)
+        features = compute()
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.save(file, features.numpy(), allow_pickle=False)
+        print(f"{path}: {len(features)} images passed through the backbone now")
     return features
+
+
+def _read(path: Path) -> Tensor | None:
+    """Return the features in a file; None where it isn't there or damaged."""
+    try:
+        return torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError):
+        return None
 
 
 def _digest(network: Network) -> str:

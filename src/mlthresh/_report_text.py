@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlthresh._report_figures import ReportFigures
 from mlthresh._tables import Section, rate_cell
-
-if TYPE_CHECKING:
-    from mlthresh.report import MultilabelReport
 
 __all__ = ["sections_of"]
 
@@ -24,7 +21,7 @@ _SUBGROUP_RATES = {
 }
 
 
-def sections_of(report: MultilabelReport) -> list[Section]:
+def sections_of(report: ReportFigures) -> list[Section]:
     """Return the table of the classes, and one of each variable of the subgroups."""
     sections = [Section(_title(report), _header(report), _rows(report), _notes(report))]
     for i, (name, by_value) in enumerate(report.subgroups.items(), start=1):
@@ -35,22 +32,22 @@ def sections_of(report: MultilabelReport) -> list[Section]:
     return sections
 
 
-def _header(report: MultilabelReport) -> list[str]:
+def _header(report: ReportFigures) -> list[str]:
     rates = ("recall", "precision", "F1", "AUROC", "AP")
     return ["class", "positives", *_if_patients(report, "patients"), "alarms", "threshold", *rates]
 
 
-def _if_patients(report: MultilabelReport, cell: str) -> list[str]:
+def _if_patients(report: ReportFigures, cell: str) -> list[str]:
     """Return a cell of the column of patients, if there is such a column."""
     return [] if report.n_groups is None else [cell]
 
 
-def _patients(report: MultilabelReport, c: int) -> list[str]:
+def _patients(report: ReportFigures, c: int) -> list[str]:
     return [] if report.support_groups is None else [str(report.support_groups[c])]
 
 
 def _subgroup_table(
-    report: MultilabelReport, name: str, by_value: Mapping[str, MultilabelReport]
+    report: ReportFigures, name: str, by_value: Mapping[str, ReportFigures]
 ) -> tuple[list[str], list[list[str]]]:
     """Return a header and rows: under each class the values of the variable."""
     names = _names(report)
@@ -84,7 +81,7 @@ def _subgroup_table(
     return ["class", name, *counted, *_SUBGROUP_RATES.values()], rows
 
 
-def _subgroup_notes(report: MultilabelReport) -> list[str]:
+def _subgroup_notes(report: ReportFigures) -> list[str]:
     cells = report.n_classes * sum(len(by_value) for by_value in report.subgroups.values())
     by_chance = f"{(1 - report.confidence) * cells:.0f}"
     notes = [f"A * marks fewer than {_FEW_POSITIVES} positives: read the interval, not the figure."]
@@ -100,7 +97,7 @@ def _subgroup_notes(report: MultilabelReport) -> list[str]:
     return notes
 
 
-def _sizes(by_value: Mapping[str, MultilabelReport]) -> str:
+def _sizes(by_value: Mapping[str, ReportFigures]) -> str:
     sizes = {
         value: [f"{part.n_samples} rows", *_if_patients(part, f"{part.n_groups} patients")]
         for value, part in by_value.items()
@@ -108,15 +105,15 @@ def _sizes(by_value: Mapping[str, MultilabelReport]) -> str:
     return "; ".join(f"{value} {', '.join(size)}" for value, size in sizes.items())
 
 
-def _names(report: MultilabelReport) -> tuple[str, ...]:
+def _names(report: ReportFigures) -> tuple[str, ...]:
     return report.class_names or tuple(f"class {c}" for c in range(report.n_classes))
 
 
-def _by_frequency(report: MultilabelReport) -> list[int]:
+def _by_frequency(report: ReportFigures) -> list[int]:
     return [int(c) for c in np.argsort(-report.support, kind="stable")]
 
 
-def _title(report: MultilabelReport) -> str:
+def _title(report: ReportFigures) -> str:
     patients = "" if report.n_groups is None else f" of {report.n_groups} patients"
     return (
         f"{report.n_samples} rows{patients}, {report.n_classes} classes, "
@@ -124,7 +121,7 @@ def _title(report: MultilabelReport) -> str:
     )
 
 
-def _rows(report: MultilabelReport) -> list[list[str]]:
+def _rows(report: ReportFigures) -> list[list[str]]:
     names = _names(report)
     no_patients = _if_patients(report, "")
     alarms = report.tp + report.fp
@@ -162,7 +159,7 @@ def _rows(report: MultilabelReport) -> list[list[str]]:
     return [*classes, macro, micro]
 
 
-def _notes(report: MultilabelReport) -> list[str]:
+def _notes(report: ReportFigures) -> list[str]:
     """Say what the table's figures mean, and what they are to be compared with."""
     notes = [f"F1 > 0 in {report.n_learned} of {report.n_with_support} classes with positives."]
     notes.append(

@@ -319,6 +319,16 @@ def test_an_infeasible_class_by_policy():
         )
 
 
+def test_one_alarm_may_be_better_than_a_hit_among_many():
+    """A floor on precision asks for a call, even one of 0; the positive lies below the others."""
+    y_true, y_score = np.arange(24)[:, None] == 1, np.arange(24)[:, None] / 32
+    for floor, called in (({}, 0), ({"min_precision": 0}, 1), ({"min_precision": 0.04}, 23)):
+        found = find_optimal_thresholds(
+            y_true, y_score, objective=cost(miss=1, false_alarm=1), **floor
+        )
+        assert found.predict(y_score).sum() == called
+
+
 def test_options_hold_per_class():
     rng = np.random.default_rng(0)
     y_true = (rng.random((50, 2)) < 0.4).astype(int)

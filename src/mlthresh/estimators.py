@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
 from sklearn.utils import get_tags, indexable
-from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.parallel import Parallel, delayed
-from sklearn.utils.validation import check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_is_fitted
 
 from mlthresh._arrays import FloatArray, as_sample_weight, to_numpy
 from mlthresh._fold_models import (
@@ -26,8 +23,9 @@ from mlthresh._fold_models import (
     folds_of,
     score_matrix,
 )
+from mlthresh._metadata import routed, router
 from mlthresh._responses import scores_of_folds
-from mlthresh.exceptions import InputError, MlthreshWarning
+from mlthresh.exceptions import InputError
 from mlthresh.options import SearchOptions
 from mlthresh.splits import Fold
 from mlthresh.thresholds import ThresholdSearch
@@ -192,7 +190,7 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
         weight = as_sample_weight(sample_weight, len(target.labels))
         method = self._response_method()
         search = self._search(method)
-        for_fit, for_split = self._routed(weight, groups, fit_params)
+        for_fit, for_split = routed(self, weight, groups, fit_params)
 
         prefit = isinstance(self.cv, str) and self.cv == "prefit"
         if prefit:
@@ -282,14 +280,7 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
 
     def get_metadata_routing(self) -> MetadataRouter:
         """Return who gets `sample_weight`, `groups` and other metadata of `fit`."""
-        to_fit = MethodMapping().add(caller="fit", callee="fit")
-        to_split = MethodMapping().add(caller="fit", callee="split")
-        return (
-            MetadataRouter(owner=self)
-            .add_self_request(self)
-            .add(estimator=self.estimator, method_mapping=to_fit)
-            .add(splitter=self.cv, method_mapping=to_split)
-        )
+        return router(self, self.cv)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -333,28 +324,6 @@ class MultilabelThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEst
                 "cv='prefit' or a single split"
             )
         return ThresholdSearch(score_scale=scale, **options)
-
-    def _routed(
-        self, sample_weight: Any, groups: Any, fit_params: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the arguments of the estimator's `fit` and of the splitter's `split`."""
-        given = {"sample_weight": sample_weight, "groups": groups}
-        given = {name: value for name, value in given.items() if value is not None}
-        if get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, "fit", **given, **fit_params)
-            return dict(routed["estimator"]["fit"]), dict(routed["splitter"]["split"])
-        groups_alone = {"groups": groups} if groups is not None else {}
-        if sample_weight is None:
-            return dict(fit_params), groups_alone
-        if has_fit_parameter(self.estimator, "sample_weight"):
-            return {**fit_params, "sample_weight": sample_weight}, groups_alone
-        warnings.warn(
-            f"{type(self.estimator).__name__}.fit does not take sample_weight, so only the "
-            "thresholds are weighted; scikit-learn's metadata routing can reach inside it",
-            MlthreshWarning,
-            stacklevel=3,
-        )
-        return dict(fit_params), groups_alone
 
 
 def _promised(groups: Any, rows: npt.NDArray[np.intp]) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from mlthresh.plotting._bands import Band, Bands, bootstrap_bands, exact_bands
 from mlthresh.plotting._display import BLACK, BLUE, GREEN, GREY, ORANGE, VERMILLION, Display
 from mlthresh.plotting._one_class import class_curve, one_class, thinned
 from mlthresh.plotting._ranges import Range, threshold_ranges
+from mlthresh.plotting._threshold_axis import Scale, axis_ends, set_axis
 from mlthresh.threshold_set import ThresholdSet
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class ThresholdDisplay(Display):
         ax: Axes | None = None,
         *,
         bands: Sequence[str] = ("f1",),
-        x_scale: Literal["linear", "logit"] = "linear",
+        x_scale: Scale = "linear",
     ) -> Self:
         """Draw the curves.
 
@@ -251,7 +252,7 @@ class ThresholdDisplay(Display):
         unknown = [name for name in bands if name not in _LABELS]
         if unknown:
             raise InputError(f"bands may be of {list(_LABELS)}, got {unknown}")
-        left, right = self._limits(x_scale)
+        left, right = axis_ends(self.thresholds[:-1], self.recall, self.threshold, x_scale)
         (axes,), own_figure = self._start(ax, (6.6, 4.6))
         x = np.clip(np.concatenate([[left], self.thresholds[:-1], [right]]), left, right)
         for name, colour, style in _LINES:
@@ -275,38 +276,12 @@ class ThresholdDisplay(Display):
                 )
         self._mark(axes, right)
         self._shade(axes, left, right)
-        axes.set_xscale(x_scale)
-        if x_scale == "logit":
-            axes.xaxis.set_major_formatter(_logit_formatter())
-        axes.set_xlim(left, right)
+        set_axis(axes, left, right, x_scale)
         axes.set_ylim(-0.02, 1.02)
-        axes.set_xlabel("threshold")
         n_known = self.n_positive + self.n_negative
         axes.set_title(f"{self.class_name}: {self.n_positive:,} of {n_known:,} positive")
         self._add_legend(axes, own_figure=own_figure, n_columns=2)
         return self
-
-    def _limits(self, x_scale: str) -> Range:
-        """Return the ends of the axis: all scores and the chosen threshold."""
-        shown = self.thresholds[:-1]
-        if self.threshold is not None and np.isfinite(self.threshold):
-            shown = np.append(shown, self.threshold)
-        if x_scale == "logit":
-            all_found = np.flatnonzero(self.recall == 1)
-            shown = shown[all_found[-1] :] if len(all_found) else shown
-            inside = shown[(shown > 0) & (shown < 1)]
-            if len(inside) < len(shown) and (shown.min() < 0 or shown.max() > 1 or not len(inside)):
-                raise InputError(
-                    f"x_scale='logit' is for probabilities; thresholds range from {shown.min()} "
-                    f"to {shown.max()}"
-                )
-            logit = np.log(inside) - np.log1p(-inside)
-            margin = 0.5 + 0.1 * np.ptp(logit)
-            low, high = 1 / (1 + np.exp([margin - logit.min(), -margin - logit.max()]))
-            return float(low), float(high)
-        low, high = float(shown.min()), float(shown.max())
-        margin = 0.04 * (high - low) or 0.05 * (abs(high) or 1.0)
-        return (low - margin if low < 0 or low - margin > 0 else 0.0), high + margin
 
     def _shade(self, axes: Axes, left: float, right: float) -> None:
         """Shade what is certified, and what the search was not allowed."""
@@ -345,9 +320,3 @@ class ThresholdDisplay(Display):
                 markeredgecolor="white",
                 zorder=5,
             )
-
-
-def _logit_formatter() -> Any:
-    from matplotlib.ticker import LogitFormatter
-
-    return LogitFormatter(one_half="0.5")

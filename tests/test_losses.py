@@ -493,6 +493,18 @@ def test_blocks_and_layouts_change_nothing(layout: str) -> None:
     torch.testing.assert_close(gradient.reshape(600, 300), expected[1])
 
 
+def test_a_row_may_be_longer_than_a_block() -> None:
+    z, y = random_problem(shape=(1, 300_001))
+    options = {"gamma": 2.0, "alpha": 0.25, "reduction": "sum"}
+    value, gradient = value_and_gradient(z, targets=y, **options)
+    parts = [
+        value_and_gradient(z[:, columns], targets=y[:, columns], **options)
+        for columns in (slice(150_000), slice(150_000, None))
+    ]
+    torch.testing.assert_close(value, sum(value for value, _ in parts))
+    torch.testing.assert_close(gradient, torch.cat([slope for _, slope in parts], dim=1))
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 def test_half_precision_is_computed_in_float32(dtype: torch.dtype, reduction: Any) -> None:

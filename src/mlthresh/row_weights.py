@@ -88,7 +88,7 @@ def rarest_class_groups(
             f"none of the {array.shape} labels is positive, so no_positive={no_positive!r} has "
             "no class to refer to; give a number"
         )
-    rare_first = shown[np.argsort(n_positive[shown], kind="stable")]
+    rare_first = shown[np.argsort(n_positive[shown])]
     count, group_of_class = np.unique(n_positive[rare_first], return_inverse=True)
     group = _rarest_group(array, rare_first, group_of_class, len(count))
     size = np.bincount(group, minlength=len(count) + 1)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mlthresh._arrays import as_groups, as_labels, as_scores, matched_class_names
+from mlthresh._intervals import clopper_pearson
 from mlthresh.certify import check_confidence
 from mlthresh.exceptions import InputError
 from mlthresh.threshold_set import ThresholdSet
@@ -113,8 +114,9 @@ def verify_thresholds(
 ) -> VerificationReport:
     """Check the floors on recall and specificity on data that chose nothing.
 
-    A floor "holds" where the one-sided exact lower bound of the rate reaches it, is "broken"
-    where the upper bound stays below it, and else is "undecided": this data is too little.
+    A floor "holds" where the one-sided exact (Clopper-Pearson) lower bound of the rate reaches
+    it, is "broken" where the upper bound stays below it, and else is "undecided": this data is
+    too little.
 
     Parameters
     ----------
@@ -139,11 +141,6 @@ def verify_thresholds(
     ------
     InputError
         If the thresholds have no such floor, or the data is not as described.
-
-    References
-    ----------
-    C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in
-    the case of the binomial", Biometrika 26(4), 1934.
 
     Examples
     --------
@@ -193,8 +190,6 @@ def _checks(
     names: Sequence[str],
     confidence: float,
 ) -> list[FloorCheck]:
-    from scipy.special import betaincinv
-
     floors = np.broadcast_to(np.asarray(floor, dtype=np.float64), (len(names),))
     checks = []
     for c, name in enumerate(names):
@@ -203,7 +198,7 @@ def _checks(
             failed = np.unique(unit_of[of[:, c]][~met])
             met = ~np.isin(np.unique(unit_of[of[:, c]]), failed)
         k, n = int(met.sum()), len(met)
-        lower = float(betaincinv(k, n - k + 1, 1 - confidence)) if k else 0.0
-        upper = float(betaincinv(k + 1, n - k, confidence)) if k < n else 1.0
+        # The bounds hold one at a time: each leaves out what an interval leaves out at both ends.
+        lower, upper = clopper_pearson(k, n, 2 * confidence - 1).tolist() if n else (0.0, 1.0)
         checks.append(FloorCheck(name, rate, float(floors[c]), k, n, lower, upper))
     return checks

@@ -108,7 +108,7 @@ def clamp_pos_weight(pos_weight: Any, max_pos_weight: float = 10.0) -> Any:
         raise InputError(f"pos_weight{list(where)} is {array[where]}; a pos_weight is 0 or more")
     if is_tensor(pos_weight):
         return (pos_weight if pos_weight.is_floating_point() else pos_weight.float()).clamp(max=cap)
-    return np.minimum(array if array.dtype.kind == "f" else array.astype(np.float64), cap)
+    return np.minimum(array, cap)
 
 
 def effective_number_weights(labels: Any, *, beta: float = 0.999) -> Any:
@@ -156,7 +156,7 @@ def effective_number_weights(labels: Any, *, beta: float = 0.999) -> Any:
         )
     # 1 - beta ** n, without the cancellation that a beta near 1 would bring
     log_beta = math.log1p(beta - 1) if beta > 0 else -np.inf
-    inverse = (1 - beta) / -np.expm1(n_positive * log_beta)
+    inverse = 1 / -np.expm1(n_positive * log_beta)  # but for a factor that the sum cancels
     return weights_like(inverse * (len(inverse) / inverse.sum()), labels)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from examples.rfmid.files import write_json, write_json_lines
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
-from examples.rfmid.settings import Config
+from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.config_file import save_config
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training import model as networks
@@ -26,6 +26,19 @@ from mlthresh import save_model
 
 CODES = ("DR", "MH", "ODC", "CRVO", "RPEC")
 PREPROCESSING = Preprocessing(image_size=32).to_dict()
+
+
+def tiny(data: Path, preset: str = "demo", **settings: Any) -> Config:
+    """Return the settings of a run of seconds; `settings` are of any section."""
+    chosen = {"folder": data, "min_count": 1, "image_size": 32, "epochs": 2, "batch_size": 8}
+    chosen |= {"device": "cpu", "threads": 1, "num_workers": 0, **settings}
+    config = replace(PRESETS[preset], data=DataConfig())
+    for name in (section.name for section in fields(Config)):
+        section = getattr(config, name)
+        own = {f.name: chosen.pop(f.name) for f in fields(section) if f.name in chosen}
+        config = replace(config, **{name: replace(section, **own)})
+    assert not chosen, f"no such settings: {sorted(chosen)}"
+    return config
 
 
 def simulate_labels(

@@ -32,12 +32,12 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.scoring.tune import tune
-from examples.rfmid.settings import Config, DataConfig, ThresholdConfig
+from examples.rfmid.settings import Config, ThresholdConfig
 from examples.rfmid.settings.config_file import differences
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.train import train
 from mlthresh import multilabel_report
-from tests.rfmid.simulation import simulate_labels, simulate_scores
+from tests.rfmid.simulation import simulate_labels, simulate_scores, tiny
 
 VARIANT_NAMES = ("before+threshold", "after+ours")
 FLAGS = {
@@ -47,22 +47,15 @@ FLAGS = {
 }  # fmt: skip
 
 
-def tiny(data: Path) -> Config:
+def brief(data: Path) -> Config:
     """Settings for seconds; BRVO, with three training images, is left out of "after"."""
-    demo = PRESETS["demo"]
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=4),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=3, patience=1, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+    return tiny(data, min_count=4, epochs=3, patience=1)
 
 
 @pytest.fixture(scope="module")
 def experiment(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("experiments") / "ablation"
-    ablate(folder, tiny(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
+    ablate(folder, brief(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
     return folder
 
 
@@ -118,7 +111,7 @@ def test_variants_of_one_training_differ_only_in_what_can_be_read_off() -> None:
 def test_a_variant_is_what_its_own_training_would_have_been(
     experiment: Path, shared_data_folder: Path, tmp_path: Path, name: str
 ) -> None:
-    config = variant_config(VARIANTS[name], tiny(shared_data_folder), 0)
+    config = variant_config(VARIANTS[name], brief(shared_data_folder), 0)
     train(config, tmp_path)
     trained, read_off = RunFolder(tmp_path), RunFolder(experiment / "variants" / f"{name}-0")
     drop = ("seconds", "images_per_second")
@@ -180,7 +173,7 @@ def test_what_is_there_is_not_trained_again(
 ) -> None:
     monkeypatch.setattr("examples.rfmid.experiments.pool.train", None)
     before = systems(experiment)
-    ablate(experiment, tiny(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
+    ablate(experiment, brief(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
     assert systems(experiment) == before
 
 
@@ -215,14 +208,14 @@ def test_kill_9_and_again(experiment: Path, shared_data_folder: Path, tmp_path: 
                     break
             except RecipeError:
                 time.sleep(0.02)
-    ablate(folder, tiny(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
+    ablate(folder, brief(shared_data_folder), preset="demo", seeds=(0,), variants=VARIANT_NAMES)
     assert systems(folder) == systems(experiment)
 
 
 def test_trainings_at_once_share_what_a_frozen_backbone_gives(
     shared_data_folder: Path, tmp_path: Path
 ) -> None:
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     config = replace(
         config,
         data=replace(config.data, min_count=1),  # as many classes, so the same random backbone
@@ -244,7 +237,7 @@ def test_trainings_at_once_share_what_a_frozen_backbone_gives(
 def test_time_runs_out_and_the_next_call_goes_on(
     experiment: Path, shared_data_folder: Path, tmp_path: Path
 ) -> None:
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     short = replace(config, runtime=replace(config.runtime, max_minutes=1e-9))
     with pytest.raises(RecipeError, match="no training ended in --max-minutes"):
         ablate(tmp_path, short, preset="demo", seeds=(0,), variants=("before",))
@@ -256,7 +249,7 @@ def test_time_runs_out_and_the_next_call_goes_on(
 
 
 def test_refusals(shared_data_folder: Path, tmp_path: Path, experiment: Path) -> None:
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     with pytest.raises(RecipeError, match="unknown variants after\\+luck"):
         ablate(tmp_path, config, preset="demo", variants=("after+luck",))
     with pytest.raises(RecipeError, match="seeds must be different"):

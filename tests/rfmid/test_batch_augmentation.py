@@ -18,9 +18,9 @@ from examples.rfmid.data.batch_augmentation import BatchAugmentation, DrawnBatch
 from examples.rfmid.data.geometry import centre_cut, inverse_affine, warp
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.runfolder import RunFolder
-from examples.rfmid.settings import AugmentationConfig, DataConfig, RuntimeConfig
-from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.settings import AugmentationConfig
 from examples.rfmid.training.train import train
+from tests.rfmid.simulation import tiny
 
 PREPROCESSING = Preprocessing(image_size=48)
 SHAPES = [(48, 72), (64, 48), (48, 48), (48, 73)]
@@ -235,17 +235,8 @@ def test_a_run_that_augments_on_the_device(shared_data_folder: Path, tmp_path: P
     """The same draws, by worker processes: the same run but for a rounding now and then."""
     histories = []
     for where, num_workers in (("cpu", 0), ("device", 2)):
-        demo = PRESETS["demo"]
-        config = replace(
-            demo,
-            data=DataConfig(folder=shared_data_folder, min_count=1),
-            image=replace(demo.image, image_size=32),
-            augmentation=DECK,
-            training=replace(demo.training, epochs=1, batch_size=8),
-            runtime=RuntimeConfig(
-                device="cpu", threads=1, num_workers=num_workers, augment_on=where
-            ),  # type: ignore[arg-type]
-        )
+        options = {"epochs": 1, "cache": "none", "num_workers": num_workers, "augment_on": where}
+        config = replace(tiny(shared_data_folder, **options), augmentation=DECK)
         train(config, tmp_path / where)
         histories.append(json.loads(RunFolder(tmp_path / where).metrics.read_text()))
     assert histories[0]["train_loss"] == pytest.approx(histories[1]["train_loss"], rel=1e-3)

@@ -22,26 +22,18 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.presets import PRESETS
 from mlthresh import ThresholdSet, multilabel_report
+from tests.rfmid.simulation import tiny
 
 
-def tiny(data: Path, **data_settings: object) -> Config:
-    demo = PRESETS["demo"]
-    settings: dict[str, object] = {"min_count": 1, "certify_share": 0.25, "folds": 2}
-    return replace(
-        demo,
-        data=DataConfig(folder=data, **{**settings, **data_settings}),  # type: ignore[arg-type]
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=2, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+def tiny_folds(data: Path, **settings: object) -> Config:
+    return tiny(data, **{"certify_share": 0.25, "folds": 2, **settings})
 
 
 @pytest.fixture(scope="module")
 def folds(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("crossval") / "folds"
-    crossval(folder, tiny(shared_data_folder), n_resamples=20)
+    crossval(folder, tiny_folds(shared_data_folder), n_resamples=20)
     return folder
 
 
@@ -50,7 +42,7 @@ def folds(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 def test_each_image_validates_once_and_trains_in_the_other_folds(shared_data_folder: Path) -> None:
     whole = load_data(DataConfig(folder=shared_data_folder, min_count=1, certify_share=0.25))
-    parts = [load_data(tiny(shared_data_folder, folds=3, fold=k).data) for k in range(3)]
+    parts = [load_data(tiny_folds(shared_data_folder, folds=3, fold=k).data) for k in range(3)]
     everything = {*whole.train.paths, *whole.val.paths}
     validating = [path for part in parts for path in part.val.paths]
     assert len(validating) == len(set(validating)) == len(everything)
@@ -89,9 +81,9 @@ def test_other_data_sets_only_train(
 ) -> None:
     for name, n, first in (("Training", 8, 501), ("Validation", 8, 601), ("Test", 8, 701)):
         write(tmp_path / name, tmp_path / f"{name}_Labels.csv", rows_of(n, first))
-    own = [load_data(tiny(shared_data_folder, fold=k).data) for k in range(2)]
+    own = [load_data(tiny_folds(shared_data_folder, fold=k).data) for k in range(2)]
     with_extra = [
-        load_data(tiny(shared_data_folder, fold=k, extra_data=(str(tmp_path),)).data)
+        load_data(tiny_folds(shared_data_folder, fold=k, extra_data=(str(tmp_path),)).data)
         for k in range(2)
     ]
     for one, other in zip(own, with_extra, strict=True):
@@ -104,7 +96,7 @@ def test_other_data_sets_only_train(
 def test_folds_share_a_cache(shared_data_folder: Path, tmp_path: Path) -> None:
     caches = []
     for k in range(2):
-        config = tiny(shared_data_folder, fold=k)
+        config = tiny_folds(shared_data_folder, fold=k)
         config = replace(
             config, runtime=replace(config.runtime, cache="disk", cache_folder=tmp_path)
         )
@@ -137,7 +129,7 @@ def test_out_of_fold_scores_are_those_of_the_network_that_had_not_learnt(folds: 
     np.testing.assert_array_equal(gathered.y_true, np.concatenate([one.y_true for one in singles]))
     assert gathered.y_logit is None
 
-    config = tiny(folds).thresholds
+    config = tiny_folds(folds).thresholds
     alarms = np.concatenate(
         [
             choose_thresholds(config, other).predict(one.y_score)
@@ -162,7 +154,7 @@ def test_the_ensemble_of_the_folds(folds: Path, shared_data_folder: Path) -> Non
         test.y_score, (singles[0].y_score + singles[1].y_score) / 2, rtol=1e-12
     )
     gathered = Predictions.load(folds / "predictions_out_of_fold.npz")
-    expected = choose_thresholds(tiny(folds).thresholds, gathered)
+    expected = choose_thresholds(tiny_folds(folds).thresholds, gathered)
     found = ThresholdSet.load(together.path / "thresholds.json")
     np.testing.assert_array_equal(found.thresholds, expected.thresholds)
     evaluation = json.loads((together.path / "evaluation.json").read_text())
@@ -188,12 +180,12 @@ def test_what_has_ended_is_not_trained_again(
 ) -> None:
     monkeypatch.setattr("examples.rfmid.experiments.pool.train", None)
     before = (folds / "crossval.json").read_bytes()
-    crossval(folds, tiny(shared_data_folder), n_resamples=20)
+    crossval(folds, tiny_folds(shared_data_folder), n_resamples=20)
     assert (folds / "crossval.json").read_bytes() == before
 
 
 def test_time_runs_out(shared_data_folder: Path, tmp_path: Path) -> None:
-    config = tiny(shared_data_folder)
+    config = tiny_folds(shared_data_folder)
     short = replace(config, runtime=replace(config.runtime, max_minutes=1e-9))
     with pytest.raises(RecipeError, match="0 of 2 folds ended in --max-minutes"):
         crossval(tmp_path, short)
@@ -204,7 +196,7 @@ def test_time_runs_out(shared_data_folder: Path, tmp_path: Path) -> None:
 
 def test_refusals(shared_data_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="leave out --fold"):
-        crossval(tmp_path, tiny(shared_data_folder, fold=1))
+        crossval(tmp_path, tiny_folds(shared_data_folder, fold=1))
     with pytest.raises(RecipeError, match="folds must be 0 or at least 2, got 1"):
         DataConfig(folds=1)
     with pytest.raises(RecipeError, match="below folds, 3: 3"):

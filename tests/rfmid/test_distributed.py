@@ -22,13 +22,14 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import load_bundle
-from examples.rfmid.settings import Config, DataConfig
+from examples.rfmid.settings import Config
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.batch_norm import synchronise_batch_norm
 from examples.rfmid.training.frozen import FeatureSet
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.train import train
 from examples.rfmid.training.world import World, joined_world
+from tests.rfmid.simulation import tiny
 
 ROOT = Path(__file__).parents[2]
 _N = 11  # odd, so that the ranks' parts differ
@@ -162,15 +163,8 @@ def test_batch_norm_evaluates_as_before() -> None:
 # -- whole runs
 
 
-def tiny(data: Path, **runtime: Any) -> Config:
-    cpu = PRESETS["cpu"]
-    return replace(
-        cpu,
-        data=DataConfig(folder=data, min_count=1),
-        image=replace(cpu.image, image_size=32),
-        training=replace(cpu.training, epochs=2, batch_size=8),
-        runtime=replace(cpu.runtime, device="cpu", num_workers=0, cache="disk", **runtime),
-    )
+def brief(data: Path) -> Config:
+    return tiny(data, "cpu", cache="disk", threads=PRESETS["cpu"].runtime.threads)
 
 
 def metrics_of(run: Path) -> list[dict[str, Any]]:
@@ -186,10 +180,10 @@ def _train(config: Config, run: Path, resume: bool) -> None:
 def test_two_processes_train_as_one_and_resume(data_folder: Path, tmp_path: Path) -> None:
     labels = data_folder / "Training_Labels.csv"  # with some missing
     labels.write_text(labels.read_text("utf-8-sig").replace("\n4,1,1,0,0", "\n4,1,1,,"))
-    assert np.isnan(load_data(tiny(data_folder).data).train.labels).any()
-    train(tiny(data_folder), tmp_path / "one")
+    assert np.isnan(load_data(brief(data_folder).data).train.labels).any()
+    train(brief(data_folder), tmp_path / "one")
 
-    config, run = tiny(data_folder), tmp_path / "two"
+    config, run = brief(data_folder), tmp_path / "two"
     for part, options in (("first", {"max_minutes": 1e-9}), ("second", {})):
         (tmp_path / part).mkdir()
         limited = replace(config, runtime=replace(config.runtime, **options))
@@ -211,7 +205,7 @@ def test_two_processes_train_as_one_and_resume(data_folder: Path, tmp_path: Path
 
 
 def test_a_batch_that_cannot_be_split(shared_data_folder: Path) -> None:
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     config = replace(config, training=replace(config.training, batch_size=7))
     world = World(torch.device("cpu"), rank=0, size=2)
     with pytest.raises(RecipeError, match="a batch of 7 can't be split over 2 processes"):

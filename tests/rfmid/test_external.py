@@ -22,24 +22,15 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.evaluate import evaluate
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving.predict import predict
-from examples.rfmid.settings import DataConfig
-from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet, multilabel_report, verify_thresholds
+from tests.rfmid.simulation import tiny
 
 
 @pytest.fixture(scope="module")
 def trained(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    demo = PRESETS["demo"]
     run = tmp_path_factory.mktemp("external") / "run"
-    config = replace(
-        demo,
-        data=DataConfig(folder=shared_data_folder, min_count=1),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=3, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
-    train(config, run)
+    train(tiny(shared_data_folder, epochs=3), run)
     evaluate(run, n_resamples=20)
     return run
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +11,11 @@ import torch
 
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.settings import Config
 from examples.rfmid.training import find_lr as module
 from examples.rfmid.training.find_lr import find_lr, smoothed, suggest, sweep
 from examples.rfmid.training.train import train
-
-
-def tiny(data: Path) -> Config:
-    demo = PRESETS["demo"]
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=1),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=1, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+from tests.rfmid.simulation import tiny
 
 
 def test_it_leaves_its_files_and_nothing_else(
@@ -48,13 +36,13 @@ def test_it_leaves_its_files_and_nothing_else(
     assert "where the loss falls fastest" in output
     assert "the settings' --lr is 0.002" in output
 
-    train(tiny(shared_data_folder), tmp_path)  # they are no hindrance
+    train(tiny(shared_data_folder, epochs=1), tmp_path)  # they are no hindrance
     before = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
-    find_lr(tiny(shared_data_folder), tmp_path, steps=10)
+    find_lr(tiny(shared_data_folder, epochs=1), tmp_path, steps=10)
     after = {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     changed = {path.name for path in after if before.get(path) != after[path]}
     assert changed <= {"lr_finder.json"}, "the run is as it was"
-    train(tiny(shared_data_folder), tmp_path, overwrite=True)
+    train(tiny(shared_data_folder, epochs=1), tmp_path, overwrite=True)
     assert (tmp_path / "figures" / "lr_finder.png").exists()
 
 
@@ -141,5 +129,5 @@ def test_suggestions() -> None:
 @pytest.mark.parametrize("options", [{"lr_min": 0.0}, {"lr_max": 1e-9}, {"steps": 3}])
 def test_bad_ranges(options: dict[str, Any], shared_data_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="0 < lr_min < lr_max and at least 10 steps"):
-        find_lr(tiny(shared_data_folder), tmp_path / "run", **options)
+        find_lr(tiny(shared_data_folder, epochs=1), tmp_path / "run", **options)
     assert not (tmp_path / "run").exists()

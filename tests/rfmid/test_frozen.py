@@ -24,27 +24,20 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.serving.export import export
 from examples.rfmid.serving.grad_cam import grad_cam
-from examples.rfmid.settings import Config, DataConfig
+from examples.rfmid.settings import Config
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training import frozen
 from examples.rfmid.training.pooled import configured_network
 from examples.rfmid.training.train import train
 from mlthresh import load_model
+from tests.rfmid.simulation import tiny
 
 FEATURES = ("features.1", "features.[23]")
 
 
-def tiny(data: Path, **model_settings: Any) -> Config:
-    """Settings for seconds: 24 images of 32 pixels, a frozen random backbone."""
-    demo = PRESETS["demo"]
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=1),
-        image=replace(demo.image, image_size=32),
-        model=replace(demo.model, freeze="backbone", **model_settings),
-        training=replace(demo.training, epochs=3, batch_size=8, importance_weights=False),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+def tiny_frozen(data: Path, **settings: Any) -> Config:
+    """Settings for seconds, with a frozen random backbone."""
+    return tiny(data, freeze="backbone", epochs=3, importance_weights=False, **settings)
 
 
 def start_of(config: Config) -> dict[str, Tensor]:
@@ -75,7 +68,7 @@ def test_only_the_head_learns_and_the_whole_network_is_saved(
     features: tuple[str, ...],
     count_passes: list[str],
 ) -> None:
-    config = tiny(shared_data_folder, views=views, features=features)
+    config = tiny_frozen(shared_data_folder, views=views, features=features)
     train(config, tmp_path)
     assert len(count_passes) == 2 + views  # validation, test, and each view of the training images
     network = configured_network(config, 3, seed=9)
@@ -101,7 +94,7 @@ def test_only_the_head_learns_and_the_whole_network_is_saved(
 def test_features_are_kept_on_disk_and_made_anew_when_they_would_differ(
     shared_data_folder: Path, tmp_path: Path, count_passes: list[str]
 ) -> None:
-    config = tiny(shared_data_folder, views=2)
+    config = tiny_frozen(shared_data_folder, views=2)
     cached = replace(config.runtime, cache="disk", cache_folder=tmp_path / "cache")
     config = replace(config, runtime=cached)
     train(config, tmp_path / "one")
@@ -162,7 +155,7 @@ def test_features_of_other_modules_are_not_mistaken(
 ) -> None:
     cached = replace(PRESETS["demo"].runtime, cache="disk", cache_folder=tmp_path / "cache")
     for number, features in enumerate([(), ("features.1",), ("features.3",), ("features.3",)]):
-        config = tiny(shared_data_folder, features=features)
+        config = tiny_frozen(shared_data_folder, features=features)
         runtime = replace(cached, device="cpu", threads=1, num_workers=0)
         train(replace(config, runtime=runtime), tmp_path / str(number))
     assert len(count_passes) == 3 * 3, "the last run finds those of the one before"
@@ -173,7 +166,7 @@ def test_features_of_other_modules_are_not_mistaken(
 def test_a_resumed_run_ends_as_the_unbroken_one(
     shared_data_folder: Path, tmp_path: Path, features: tuple[str, ...], biases: str
 ) -> None:
-    config = tiny(shared_data_folder, views=2, features=features)
+    config = tiny_frozen(shared_data_folder, views=2, features=features)
     if biases == "of the preset":
         preset = PRESETS["frozen"]
         config = replace(
@@ -206,7 +199,7 @@ def test_features_need_a_frozen_backbone() -> None:
 def test_a_run_on_the_features_of_modules_is_explained_predicted_and_exported(
     shared_data_folder: Path, tmp_path: Path, kind: Literal["program", "onnx"]
 ) -> None:
-    config, run = tiny(shared_data_folder, features=FEATURES), tmp_path / "run"
+    config, run = tiny_frozen(shared_data_folder, features=FEATURES), tmp_path / "run"
     train(config, run)
     path = load_data(config.data).test.paths[0]
     bundle = load_bundle(run)
@@ -226,7 +219,7 @@ def test_a_run_on_the_features_of_modules_is_explained_predicted_and_exported(
 
 def test_importance_weights_undo_the_sampler(shared_data_folder: Path, tmp_path: Path) -> None:
     """They change what is learned; without the sampler there is nothing to undo."""
-    config = tiny(shared_data_folder)
+    config = tiny_frozen(shared_data_folder)
     weighted = replace(config, training=replace(config.training, importance_weights=True))
     train(config, tmp_path / "plain")
     train(weighted, tmp_path / "weighted")

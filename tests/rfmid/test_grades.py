@@ -33,7 +33,6 @@ from examples.rfmid.serving.bundle import load_bundle
 from examples.rfmid.serving.examine import most_probable_grade
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.grading import (
     GradedHead,
     add_grades,
@@ -43,20 +42,13 @@ from examples.rfmid.training.grading import (
 )
 from examples.rfmid.training.model import build_network
 from examples.rfmid.training.train import train
+from tests.rfmid.simulation import tiny
 
 LEVELS = (4, 2, 3)
 
 
-def tiny(data: Path, **model: Any) -> Config:
-    demo = PRESETS["demo"]
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=1, grades=True),
-        image=replace(demo.image, image_size=32),
-        model=replace(demo.model, **model),
-        training=replace(demo.training, epochs=2, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+def tiny_graded(data: Path, **settings: Any) -> Config:
+    return tiny(data, grades=True, **settings)
 
 
 @pytest.fixture
@@ -278,7 +270,7 @@ def test_a_run_learns_saves_and_reports_grades(
     graded_folder: Path, tmp_path: Path, freeze: str
 ) -> None:
     run = tmp_path / "run"
-    train(tiny(graded_folder, freeze=freeze), run)
+    train(tiny_graded(graded_folder, freeze=freeze), run)
     test = Predictions.load(RunFolder(run).predictions("test"))
     assert test.grades is not None
     assert (test.grades.codes, test.grades.levels) == (("DR",), (4,))
@@ -292,7 +284,7 @@ def test_a_run_learns_saves_and_reports_grades(
     if freeze == "none":
         report(run)
         assert "## Grades of severity" in (run / "report.md").read_text("utf-8")
-        train(tiny(graded_folder), run, resume=True)  # has ended, which is noticed
+        train(tiny_graded(graded_folder), run, resume=True)  # has ended, which is noticed
 
 
 def check_graded_photographs(run: Path, photographs: Path, folder: Path) -> None:
@@ -327,7 +319,7 @@ def check_graded_photographs(run: Path, photographs: Path, folder: Path) -> None
 
 def test_the_table_shows_the_grade(graded_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = graded_folder / "run"
-    train(tiny(graded_folder), run)
+    train(tiny_graded(graded_folder), run)
     (one,) = predict((graded_folder / "Test" / "201.png",), run=run)
     grade = most_probable_grade(one.grades["DR"])
     table = capsys.readouterr().out
@@ -345,7 +337,7 @@ def test_the_most_probable_grade(distribution: list[float]) -> None:
 
 
 def test_a_resumed_run_ends_as_the_unbroken_one(graded_folder: Path, tmp_path: Path) -> None:
-    config = tiny(graded_folder)
+    config = tiny_graded(graded_folder)
     train(config, tmp_path / "whole")
     short = replace(config, runtime=replace(config.runtime, max_minutes=1e-9))
     train(short, tmp_path / "broken")
@@ -361,7 +353,7 @@ def test_a_resumed_run_ends_as_the_unbroken_one(graded_folder: Path, tmp_path: P
 
 
 def test_a_weight_of_zero_leaves_presence_alone(graded_folder: Path, tmp_path: Path) -> None:
-    config = tiny(graded_folder)
+    config = tiny_graded(graded_folder)
     config = replace(config, optimizer=replace(config.optimizer, clip_norm=None))
     train(replace(config, loss=replace(config.loss, grade_weight=0.0)), tmp_path / "zero")
     train(replace(config, data=replace(config.data, grades=False)), tmp_path / "none")
@@ -398,7 +390,7 @@ def test_drawings_carry_grades_of_what_is_drawn(tmp_path: Path) -> None:
 
 
 def test_experiments_compare_presence_alone(graded_folder: Path, tmp_path: Path) -> None:
-    config = tiny(graded_folder)
+    config = tiny_graded(graded_folder)
     ablate(tmp_path / "a", config, preset="demo", seeds=(0,), variants=("before",))
     folds = replace(config, data=replace(config.data, folds=2))
     crossval(tmp_path / "c", folds, n_resamples=5)

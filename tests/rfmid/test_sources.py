@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,8 @@ from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.config_file import config_from_dict, config_to_dict
-from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.train import train
+from tests.rfmid.simulation import tiny
 
 Make = Callable[..., Path]
 
@@ -143,14 +142,8 @@ def test_paths_hold_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_run_learns_from_two_sets(data_folder: Path, clinic: Make, tmp_path: Path) -> None:
     other = clinic()
-    demo = PRESETS["demo"]
-    config = replace(
-        demo,
-        data=settings(data_folder, f"{other}={other.parent / 'map.json'}"),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=1, batch_size=8),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0, cache="disk"),
-    )
+    sources = (f"{other}={other.parent / 'map.json'}",)
+    config = tiny(data_folder, extra_data=sources, epochs=1, cache="disk")
     train(config, tmp_path / "run")
     folder = RunFolder(tmp_path / "run")
     assert read_json(folder.data)["splits"]["train"]["images"] == 32

@@ -29,11 +29,11 @@ from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.tune import tune
 from examples.rfmid.serving.bundle import load_bundle
-from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.settings import Config
 from examples.rfmid.training.step import loading_errors
 from examples.rfmid.training.train import train
 from tests.rfmid.processes import die_at_replacement, in_a_process
+from tests.rfmid.simulation import tiny
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,24 +41,15 @@ ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
-def tiny(data: Path, **runtime: Any) -> Config:
-    demo = PRESETS["demo"]
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=1),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, epochs=2, batch_size=8),
-        runtime=replace(
-            demo.runtime, device="cpu", threads=1, num_workers=0, cache="none", **runtime
-        ),
-    )
+def brief(data: Path, **runtime: Any) -> Config:
+    return tiny(data, cache="none", **runtime)
 
 
 @pytest.fixture(scope="module")
 def whole(shared_data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An unbroken run."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    train(tiny(shared_data_folder), folder)
+    train(brief(shared_data_folder), folder)
     return folder
 
 
@@ -91,7 +82,7 @@ def test_killed_at_each_file_that_takes_its_name(
     whole: Path, shared_data_folder: Path, tmp_path: Path
 ) -> None:
     """Killed again and again, each time one file further on than the last time."""
-    work = partial(go_on, tiny(shared_data_folder), tmp_path)
+    work = partial(go_on, brief(shared_data_folder), tmp_path)
     status, n = -signal.SIGKILL, 2
     while status == -signal.SIGKILL:
         assert n < 60, "the run gets on"
@@ -108,7 +99,7 @@ def test_killed_at_any_time(
     seed: int, whole: Path, shared_data_folder: Path, tmp_path: Path
 ) -> None:
     run, draw = tmp_path / "run", random.Random(seed)  # noqa: S311
-    work = partial(go_on, tiny(shared_data_folder), run)
+    work = partial(go_on, brief(shared_data_folder), run)
     kills, longest = 0, 0.5
     while kills < 4:
         if in_a_process(work, draw.uniform(0, longest)) != 0:
@@ -130,7 +121,7 @@ def test_killed_while_thresholds_are_replaced(
         run = shutil.copytree(whole, tmp_path / str(n))
         retune = partial(tune, run, strategy="exact")
         killed = in_a_process(partial(die_at_replacement, n, retune))
-        assert in_a_process(partial(go_on, tiny(shared_data_folder), run)) == 0
+        assert in_a_process(partial(go_on, brief(shared_data_folder), run)) == 0
         assert load_bundle(run).names, "the model is whole"
         assert not list(run.glob(".*"))
         before = (run / "thresholds.json").read_bytes()
@@ -142,7 +133,7 @@ def test_killed_while_thresholds_are_replaced(
 @pytest.mark.slow
 def test_a_killed_command_is_resumed(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
     """The command itself, with worker processes, killed once its first epoch is written."""
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     command = [sys.executable, "-m", "examples.rfmid", "train", "--run", str(tmp_path)]
     settings = ["--data", str(shared_data_folder), "--preset", "demo", "--min-count", "1"]
     settings += ["--certify-share", "0", "--image-size", "32", "--epochs", "2"]
@@ -178,8 +169,8 @@ def with_small_files(work: Callable[[], Any], message: Path) -> None:
 
 def test_a_full_disk_loses_nothing(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
     run, messages = tmp_path / "run", tmp_path / "messages"
-    config = tiny(shared_data_folder)
-    train(tiny(shared_data_folder, max_minutes=1e-9), run)
+    config = brief(shared_data_folder)
+    train(brief(shared_data_folder, max_minutes=1e-9), run)
     kept = RunFolder(run).checkpoint.read_bytes()
     assert len(kept) > 200_000
     in_a_process(partial(with_small_files, partial(go_on, config, run), messages))
@@ -195,7 +186,7 @@ def test_a_full_disk_loses_nothing(whole: Path, shared_data_folder: Path, tmp_pa
 def test_a_full_disk_at_the_end(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
     run, messages = shutil.copytree(whole, tmp_path / "run"), tmp_path / "messages"
     RunFolder(run).manifest.unlink()
-    config = tiny(shared_data_folder)
+    config = brief(shared_data_folder)
     in_a_process(partial(with_small_files, partial(go_on, config, run), messages))
     assert "model.safetensors: File too large; 2 whole epochs are kept for" in messages.read_text()
     train(config, run, resume=True)
@@ -245,7 +236,7 @@ def report_and(
 def test_an_image_that_becomes_unreadable(
     num_workers: int, whole: Path, data_folder: Path, tmp_path: Path, after_an_epoch: Any
 ) -> None:
-    config = tiny(data_folder)
+    config = brief(data_folder)
     config = replace(config, runtime=replace(config.runtime, num_workers=num_workers))
     image = data_folder / "Validation" / "105.png"
     content = image.read_bytes()
@@ -275,7 +266,7 @@ def train_and_lose_a_worker(config: Config, run: Path, message: Path) -> None:
 
 
 def test_a_worker_that_dies(whole: Path, shared_data_folder: Path, tmp_path: Path) -> None:
-    config, run, message = tiny(shared_data_folder), tmp_path / "run", tmp_path / "message"
+    config, run, message = brief(shared_data_folder), tmp_path / "run", tmp_path / "message"
     with_workers = replace(config, runtime=replace(config.runtime, num_workers=1))
     in_a_process(partial(train_and_lose_a_worker, with_workers, run, message))
     assert message.read_text().startswith("a process that loads images died")
@@ -308,7 +299,7 @@ def test_one_process_trains_in_a_folder(shared_data_folder: Path, tmp_path: Path
     run.mkdir()
     message = tmp_path / "message"
     with locked(RunFolder(run).lock, refusal="?"):
-        attempt = partial(train, tiny(shared_data_folder), run)
+        attempt = partial(train, brief(shared_data_folder), run)
         in_a_process(partial(with_message, attempt, message))
     assert message.read_text() == f"another process is training in {run}"
     assert not list(run.iterdir())

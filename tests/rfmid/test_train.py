@@ -25,25 +25,13 @@ from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.selection import choose_thresholds, validation_metrics
 from examples.rfmid.scoring.tune import tune
-from examples.rfmid.settings import Config, DataConfig, ThresholdConfig
+from examples.rfmid.settings import DataConfig, ThresholdConfig
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.model import build_network
 from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet, find_optimal_thresholds, load_model
-
-
-def tiny(data: Path, **training_settings: Any) -> Config:
-    """Return settings for seconds: 24 images of 32 pixels."""
-    demo = PRESETS["demo"]
-    settings = {"epochs": 2, "batch_size": 8, **training_settings}
-    return replace(
-        demo,
-        data=DataConfig(folder=data, min_count=1),
-        image=replace(demo.image, image_size=32),
-        training=replace(demo.training, **settings),
-        runtime=replace(demo.runtime, device="cpu", threads=1, num_workers=0),
-    )
+from tests.rfmid.simulation import tiny
 
 
 def history_of(run: Path) -> list[dict[str, Any]]:

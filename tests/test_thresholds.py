@@ -444,6 +444,7 @@ GOOD = {"y_true": [[0], [1]], "y_score": [[0.1], [0.9]]}
         ({"objective": "F2"}, "unknown objective 'F2'"),
         ({"objective": 3}, "objective must be"),
         ({"objective": lambda tp, fp, fn, tn: tp[:1] * np.nan}, "one number for each count"),
+        ({"objective": lambda tp, fp, fn, tn: np.where(tp > 0, tp, np.nan)}, "returned NaN"),
         ({"min_recall": "high"}, "min_recall must be numeric, got 'high'"),
         ({"min_recall": 1.5}, r"min_recall must lie in \[0, 1\], got 1.5"),
         ({"min_recall": [0.5, 0.5]}, r"min_recall must be a number or have shape \(1,\)"),

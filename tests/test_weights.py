@@ -88,6 +88,7 @@ def test_counts_equal_a_naive_loop(labels: np.ndarray) -> None:
     known, positive = naive_counts(labels)
     assert counts.n_samples.tolist() == known
     assert counts.n_positive.tolist() == positive
+    assert counts.n_samples.dtype == counts.n_positive.dtype == np.int64
 
 
 def test_counts_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,17 @@ def test_the_missed_positives_of_a_class_that_is_given_up_count():
     assert found.objective_value[0] == pytest.approx(2 * 20 / (2 * 20 + 15 + 6))
 
 
+def test_the_negatives_of_a_class_without_positives_count():
+    """Among the 50 negatives of both classes six false alarms cost less than a fifth of recall."""
+    y_true, y_score = np.zeros((40, 2)), np.tile(-np.arange(40.0), (2, 1)).T
+    y_true[[0, 1, 2, 3, 10], 0], y_true[15:, 0] = 1, np.nan
+    options = {"objective": "youden", "average": "micro"}
+    found = find_optimal_thresholds(y_true, y_score, **options)
+    assert (y_score >= found.thresholds).sum(axis=0).tolist() == [11, 0]
+    alone = find_optimal_thresholds(y_true[:, :1], y_score[:, :1], **options)
+    assert (y_score[:, :1] >= alone.thresholds).sum() == 4
+
+
 def test_a_precision_of_zero_may_be_better_than_a_dear_hit():
     """Above its one positive, a class has to call something for a precision, and then calls one."""
     y_true, y_score = np.zeros((24, 2)), np.tile(np.arange(24) / 32, (2, 1)).T

@@ -11,10 +11,10 @@ from examples.rfmid.files import read_json, read_json_lines
 from examples.rfmid.fundus.dataset import MANIFEST
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
+from examples.rfmid.scoring.chosen import load_thresholds
 from examples.rfmid.scoring.evaluate import EVALUATION, input_digests
 from examples.rfmid.scoring.external import external_results
 from examples.rfmid.scoring.selection import is_better
-from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 from mlthresh import ThresholdSet

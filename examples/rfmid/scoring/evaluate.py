@@ -34,11 +34,11 @@ from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration, calibration_summary
 from examples.rfmid.scoring.certified import certified_recall, certified_summary
+from examples.rfmid.scoring.chosen import load_thresholds
 from examples.rfmid.scoring.comparison import DECK, Rule, chosen_thresholds, macro_f1_difference
 from examples.rfmid.scoring.external import evaluate_external
 from examples.rfmid.scoring.grading import grade_agreement, grade_summary
 from examples.rfmid.scoring.subgroups import by_subgroup
-from examples.rfmid.scoring.tune import load_thresholds
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
 

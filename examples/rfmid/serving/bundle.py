@@ -15,7 +15,7 @@ from torch import Tensor
 from examples.rfmid.data.transforms import Preprocessing, build_preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
-from examples.rfmid.scoring.tune import check_classes
+from examples.rfmid.scoring.chosen import check_classes
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.training.pooled import configured_network
 from examples.rfmid.training.saved_grades import Grader, load_grader

@@ -14,7 +14,7 @@ from PIL import Image
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json, write_json
 from examples.rfmid.runfolder import RunFolder
-from examples.rfmid.scoring.tune import load_thresholds
+from examples.rfmid.scoring.chosen import load_thresholds
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from mlthresh import ThresholdSet
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
 from examples.rfmid.data.glossary import RFMID
@@ -19,9 +17,8 @@ from examples.rfmid.files import read_json
 from examples.rfmid.fundus import generate_dataset
 from examples.rfmid.fundus.label_sets import CODES as DRAWN_CODES
 from examples.rfmid.reporting.drawing import FIGURES, Drawn
-from examples.rfmid.reporting.figures.operating import rates_at_thresholds
+from examples.rfmid.reporting.figures.photographs import augmentation, examples, samples
 from examples.rfmid.reporting.model_card import write_model_card
-from examples.rfmid.reporting.photographs import augmentation, examples, samples
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.report import report
 from examples.rfmid.reporting.text import write_markdown
@@ -359,26 +356,6 @@ def test_another_selection_chooses_another_epoch(tmp_path: Path) -> None:
     folder.metrics.write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs), "utf-8")
     text = text_without_figures(folder)
     assert "| model taken from | epoch 1: lowest validation loss |" in text
-
-
-@given(
-    st.lists(
-        st.tuples(st.sampled_from([0.0, 1.0, np.nan]), st.integers(0, 6)), min_size=1, max_size=25
-    ),
-    st.integers(-1, 14),
-)
-def test_rates_at_thresholds_against_a_loop(rows: list[tuple[float, int]], twice: int) -> None:
-    labels = np.array([label for label, _ in rows])
-    scores = np.array([score / 6 for _, score in rows], dtype=np.float32)
-    rates = rates_at_thresholds(labels, scores)
-    threshold = twice / 12  # on and between the scores, and beyond them
-    at = rates.at(threshold)
-    alarms = (scores >= np.float32(threshold)) & ~np.isnan(labels)
-    assert rates.tp[at] == np.sum(alarms & (labels == 1))
-    assert rates.fp[at] == np.sum(alarms & (labels == 0))
-    assert rates.n_positive == np.sum(labels == 1)
-    assert rates.n_negative == np.sum(labels == 0)
-    assert rates.at(np.inf) == 0
 
 
 def test_thresholds_file_of_other_classes_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
@@ -75,6 +76,12 @@ class Preprocessing:
         image = F.to_dtype(image, torch.float32, scale=True)
         finished: Tensor = F.normalize(image, list(self.mean), list(self.std))
         return finished
+
+    def picture(self, inputs: Tensor) -> npt.NDArray[np.float32]:
+        """Undo the normalisation: return what a model is shown, (size, size, 3) in [0, 1]."""
+        mean, std = (torch.tensor(values)[:, None, None] for values in (self.mean, self.std))
+        shown: npt.NDArray[np.float32] = (inputs * std + mean).clamp(0, 1).permute(1, 2, 0).numpy()
+        return shown
 
     def to_dict(self) -> dict[str, Any]:
         """Return a dictionary for JSON, the argument of `build_preprocessing`."""

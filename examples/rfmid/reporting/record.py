@@ -84,12 +84,6 @@ class RunRecord:
         return sorted(range(len(counts)), key=lambda c: -counts[c])
 
     @property
-    def photographs(self) -> dict[str, Path]:
-        """The image folder of each split, as far as it is there now."""
-        folders = {name: Path(at["image_folder"]) for name, at in self.data["splits"].items()}
-        return {name: folder for name, folder in folders.items() if folder.is_dir()}
-
-    @property
     def drawn(self) -> bool | None:
         """Whether the images are the recipe's generated drawings; None: their folder is gone."""
         if not self.config.data.folder.is_dir():

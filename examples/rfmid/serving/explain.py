@@ -8,15 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from examples.rfmid.data.images import load_image
-from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import write_json
-from examples.rfmid.reporting.figures.saliency import CAUTION, SaliencyMap, saliency_overlays
+from examples.rfmid.reporting.figures.saliency import CAUTION, saliency_overlays
 from examples.rfmid.reporting.figures.style import save_figure, shortened
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from examples.rfmid.serving.grad_cam import grad_cam
@@ -110,8 +108,8 @@ def _explained(
         map_numbers(bundle, column, probabilities, decisions, values)
         for column, values in zip(columns, maps, strict=True)
     ]
-    shown = [SaliencyMap(_title(one), values) for one, values in zip(numbers, maps, strict=True)]
-    seen = _as_seen(inputs, bundle.preprocessing)
+    shown = [(_title(one), values) for one, values in zip(numbers, maps, strict=True)]
+    seen = bundle.preprocessing.picture(inputs)
     figure = saliency_overlays(shortened(path.name, 40), seen, shown)
     return {"layer": layer, "classes": numbers}, figure
 
@@ -161,13 +159,6 @@ def _title(numbers: dict[str, Any]) -> str:
     verdict = "called" if numbers["found"] else "not called"
     name = shortened(numbers["name"], 28)
     return f"{name}\n{numbers['probability']:.3f}, threshold {limit}: {verdict}"
-
-
-def _as_seen(inputs: Tensor, preprocessing: Preprocessing) -> npt.NDArray[np.uint8]:
-    """Undo the normalisation: what is left is what the model was shown."""
-    mean, std = (torch.tensor(v)[:, None, None] for v in (preprocessing.mean, preprocessing.std))
-    image = ((inputs * std + mean).clamp(0, 1) * 255).round().to(torch.uint8)
-    return image.permute(1, 2, 0).numpy()
 
 
 def _unused(stem: str, taken: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""The figures of a report, one file per kind: arrays in, Matplotlib figure out."""
+"""The figures of a report, of a run's record."""
 
 __all__ = ["NothingToShow"]
 

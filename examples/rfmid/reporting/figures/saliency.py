@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from examples.rfmid.reporting.figures.photographs import ImageArray
 from examples.rfmid.reporting.figures.style import (
     GREY,
     grid_of_axes,
     new_figure,
-    shortened,
     show_image,
     styled,
 )
 
-__all__ = ["CAUTION", "SaliencyMap", "saliency_overlays"]
+__all__ = ["CAUTION", "saliency_overlays"]
 
 CAUTION = (
     "Bright: where the network's last features raise the score. This is no evidence of what the "
@@ -28,17 +27,14 @@ CAUTION = (
 _SIDE, _MOST_COLUMNS = 2.6, 4
 
 
-@dataclass(frozen=True)
-class SaliencyMap:
-    """A map with the words above it; `values` are 0 or more."""
-
-    title: str
-    values: npt.NDArray[np.float32]
-
-
 @styled
-def saliency_overlays(title: str, image: ImageArray, maps: Sequence[SaliencyMap]) -> Figure:
-    """Draw the model's input, then each map over it; colours are relative to that map's maximum."""
+def saliency_overlays(
+    title: str, image: npt.NDArray[Any], maps: Sequence[tuple[str, npt.NDArray[np.float32]]]
+) -> Figure:
+    """Draw the model's input, then each map over it; colours are relative to that map's maximum.
+
+    `maps` are what to write above each, and its values, 0 or more.
+    """
     n = len(maps) + 1
     columns = min(n, _MOST_COLUMNS)
     rows = -(-n // columns)
@@ -47,13 +43,13 @@ def saliency_overlays(title: str, image: ImageArray, maps: Sequence[SaliencyMap]
     show_image(panels[0], image)
     height, width = image.shape[:2]
     panels[0].set_title(f"model's input\n{width} x {height} pixels", fontsize=9)
-    for panel, one in zip(panels[1:], maps, strict=True):
+    for panel, (words, values) in zip(panels[1:], maps, strict=True):
         show_image(panel, image)
-        panel.set_title(one.title, fontsize=9)
-        highest = float(one.values.max())
+        panel.set_title(words, fontsize=9)
+        highest = float(values.max())
         if highest > 0:
             panel.imshow(
-                one.values / highest,
+                values / highest,
                 extent=(-0.5, width - 0.5, height - 0.5, -0.5),
                 cmap="inferno",
                 alpha=0.45,
@@ -63,14 +59,5 @@ def saliency_overlays(title: str, image: ImageArray, maps: Sequence[SaliencyMap]
             )
         else:
             panel.set_xlabel("no position raises it", fontsize=8, color=GREY)
-    figure.supxlabel(_wrapped(CAUTION, 34 * max(columns, 2)), fontsize=8, color=GREY)
+    figure.supxlabel(fill(CAUTION, 34 * max(columns, 2)), fontsize=8, color=GREY)
     return figure
-
-
-def _wrapped(text: str, width: int) -> str:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] += f"{word} "
-    return "\n".join(shortened(line.strip(), width + 20) for line in lines)

@@ -32,7 +32,6 @@ __all__ = [
     "ORANGE",
     "PURPLE",
     "SKY",
-    "SPLIT_COLOURS",
     "VERMILLION",
     "grid_of_axes",
     "new_figure",
@@ -45,7 +44,6 @@ __all__ = [
 BLACK, GREY, LIGHT = "#222222", "#767676", "#E4E4E4"
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILLION, PURPLE = "#E69F00", "#D55E00", "#CC79A7"
-SPLIT_COLOURS = {"training": BLUE, "validation": ORANGE, "test": GREEN}
 
 _SETTINGS: Any = {
     "font.size": 10,

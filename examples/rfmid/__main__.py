@@ -11,6 +11,7 @@ import tyro
 
 import examples.rfmid
 from examples.rfmid.errors import RecipeError
+from examples.rfmid.settings.arguments import parse_call, takes_config
 from mlthresh import MlthreshError
 
 __all__ = ["main"]
@@ -66,26 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(command: str, arguments: list[str]) -> None:
-    prog = f"{_PROG} {command}"
-    if command not in ("prepare", "find-lr", "profile", "train", "ablate", "crossval"):
-        tyro.cli(_function(command), args=arguments, prog=prog)
-        return
-    from examples.rfmid.settings import arguments as kinds
-
-    kind = {
-        "prepare": kinds.PrepareArguments,
-        "find-lr": kinds.FindLrArguments,
-        "profile": kinds.ProfileArguments,
-        "train": kinds.TrainArguments,
-        "ablate": kinds.AblateArguments,
-        "crossval": kinds.CrossvalArguments,
-    }[command]
-    chosen = kinds.parse_arguments(kind, arguments, prog)
-    values = dict(vars(chosen))
-    preset = values.pop("preset")
-    if command == "ablate":  # which settings were changed from it?
-        values["preset"] = preset or kinds.DEFAULT_PRESET
-    _function(command)(**values)
+    function, prog = _function(command), f"{_PROG} {command}"
+    if takes_config(function):
+        function(**parse_call(function, arguments, prog))
+    else:
+        tyro.cli(function, args=arguments, prog=prog)
 
 
 def _function(command: str) -> Callable[..., Any]:

@@ -19,7 +19,7 @@ from examples.rfmid.settings import (
     ThresholdConfig,
     TrainingConfig,
 )
-from examples.rfmid.settings.arguments import TrainArguments, parse_arguments
+from examples.rfmid.settings.arguments import parse_call
 from examples.rfmid.settings.config_file import (
     config_to_dict,
     differences,
@@ -27,12 +27,13 @@ from examples.rfmid.settings.config_file import (
     save_config,
 )
 from examples.rfmid.settings.presets import PRESETS
+from examples.rfmid.training.train import train
 
 
 def parse(*arguments: str) -> Config:
-    return parse_arguments(
-        TrainArguments, ["--run", "r", "--data", "d", *arguments], "train"
-    ).config
+    config = parse_call(train, ["--run", "r", "--data", "d", *arguments], "train")["config"]
+    assert isinstance(config, Config)
+    return config
 
 
 def test_after_holds_every_value_of_the_deck() -> None:
@@ -256,19 +257,15 @@ def test_malformed_arguments_exit_with_2(
 
 def test_data_is_required(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
-        parse_arguments(TrainArguments, ["--run", "r"], "train")
+        parse_call(train, ["--run", "r"], "train")
     assert "--data" in capsys.readouterr().err
 
 
 def test_resuming_starts_from_the_stored_settings(tmp_path: Path) -> None:
     stored = replace(PRESETS["demo"], data=DataConfig(folder=Path("there"), min_count=3))
     save_config(tmp_path / "config.json", stored)
-    chosen = parse_arguments(
-        TrainArguments, ["--run", str(tmp_path), "--resume", "--max-minutes", "5"], "train"
-    )
-    assert chosen.resume
-    assert differences(stored, chosen.config) == {"runtime.max_minutes": (None, 5.0)}
+    chosen = parse_call(train, ["--run", str(tmp_path), "--resume", "--max-minutes", "5"], "train")
+    assert chosen["resume"]
+    assert differences(stored, chosen["config"]) == {"runtime.max_minutes": (None, 5.0)}
     with pytest.raises(RecipeError, match="leave out --preset"):
-        parse_arguments(
-            TrainArguments, ["--run", str(tmp_path), "--resume", "--preset", "cpu"], "train"
-        )
+        parse_call(train, ["--run", str(tmp_path), "--resume", "--preset", "cpu"], "train")

@@ -23,7 +23,7 @@ from examples.rfmid.serving.explain import explain
 from examples.rfmid.serving.export import export
 from examples.rfmid.serving.predict import predict
 from examples.rfmid.settings import Config, DataConfig
-from examples.rfmid.settings.arguments import TrainArguments, parse_arguments
+from examples.rfmid.settings.arguments import parse_call
 from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.training.train import train
 from mlthresh import ThresholdSet
@@ -193,4 +193,4 @@ def test_the_command_line(made: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize("name", ["convnext_small", "convnext_base"])
 def test_larger_networks_are_a_flag(name: str) -> None:
     arguments = ["--run", "r", "--data", "d", "--preset", "after", "--architecture", name]
-    assert parse_arguments(TrainArguments, arguments, "train").config.model.architecture == name
+    assert parse_call(train, arguments, "train")["config"].model.architecture == name

@@ -13,7 +13,12 @@ __all__ = ["prepare"]
 
 
 def prepare(config: Config) -> None:
-    """Decode and resize every photograph that the cache on disk lacks.
+    """Decode and resize every photograph that the cache on disk lacks, for ``--cache disk``.
+
+    Parameters
+    ----------
+    config
+        Settings; those of the data, the images and the runtime count.
 
     Raises
     ------

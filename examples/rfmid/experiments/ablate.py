@@ -47,25 +47,27 @@ def ablate(
     Each training keeps the outputs of all its epochs in ``trainings/NAME-SEED``; variants that
     differ in thresholds, selection, stopping or link share one. ``variants/NAME-SEED`` are run
     folders that ``tune``, ``evaluate`` and ``report`` accept. Called again, it goes on where it
-    was broken off. ``config.runtime.max_minutes`` is the time for all trainings. A frozen
-    backbone's features are computed once for all, and kept in ``cache``, unless ``config.runtime``
-    keeps them elsewhere.
+    was broken off. --max-minutes is for all trainings together. A frozen backbone's features are
+    computed once for all, and kept in ``cache``, unless --cache disk keeps them elsewhere.
+
+    The preset and its flags set size, data and runtime; the variants set the rest.
 
     Parameters
     ----------
     folder
-        Of the experiment.
+        Folder of the experiment: trainings/, variants/, ablation.md, .json, .csv and .png.
     config
         Size, data and runtime; the rest is the variants'.
     preset
         Where `config` started.
     seeds
+        Seeds; every variant is trained with each.
     variants
-        By default all. Those that they are compared with are added.
+        Names of variants; by default all. Those that they are compared with are added.
     jobs
-        Trainings at once.
+        Trainings at once, in processes that share the cores and the GPU.
     n_resamples
-        Draws of the test patients.
+        Draws of the test patients, for the intervals.
 
     Returns
     -------

@@ -39,14 +39,16 @@ def crossval(folder: Path, config: Config, *, jobs: int = 1, n_resamples: int = 
     skipped and what was broken off goes on. ``predictions_out_of_fold.npz`` has every image once;
     each fold is decided by thresholds that the other folds' scores chose. ``ensemble`` is the run
     folder of the folds' mean, with thresholds from all out-of-fold scores, evaluated on test.
+    --max-minutes is for all folds together.
 
     Parameters
     ----------
     folder
+        Folder of the cross-validation: fold-0, fold-1, ..., crossval.md, .json, and ensemble/.
     config
-        ``data.folds`` is their number, 5 if it is 0; ``runtime.max_minutes`` is for all of them.
+        Settings, as for train; --folds is 5 if it isn't set.
     jobs
-        Trainings at once.
+        Trainings at once, in processes that share the cores and the GPU.
     n_resamples
         Bootstrap resamples of the patients, for the intervals.
 

@@ -38,14 +38,17 @@ def find_lr(
 
     Parameters
     ----------
-    config : Config
-        As for ``train``; every parameter group keeps its part of the base rate.
-    run : Path
-        Run folder. A run in it isn't touched.
-    lr_min, lr_max : float
-        First and last base rate; it grows by the same factor from step to step.
-    steps : int
-        Fewer are made where the loss diverges.
+    config
+        Settings, as for train.
+    run
+        Folder for lr_finder.json and figures/lr_finder.png; nothing else in it is touched.
+    lr_min
+        First value of --lr; the parameter groups keep their ratio.
+    lr_max
+        Last value.
+    steps
+        Steps from the first value to the last, each by the same factor; fewer are made where the
+        loss diverges.
 
     Returns
     -------

@@ -27,12 +27,12 @@ def profile(config: Config, output: Path | None = None, *, steps: int = 50) -> d
 
     Parameters
     ----------
-    config : Config
-        As for ``train``.
-    output : Path, optional
-        JSON file.
-    steps : int
-        Steps that are measured.
+    config
+        Settings, as for train.
+    output
+        JSON file for the figures.
+    steps
+        Steps that are measured, after some that warm up.
 
     Returns
     -------

@@ -47,13 +47,14 @@ def train(config: Config, run: Path, *, resume: bool = False, overwrite: bool = 
 
     Parameters
     ----------
-    config : Config
-    run : Path
-        Run folder; must not hold a run unless `resume` or `overwrite` is set.
-    resume : bool
-        Continue the run in the folder after its last whole epoch.
-    overwrite : bool
-        Delete the run in the folder first.
+    config
+        Settings.
+    run
+        Run folder: everything is written there.
+    resume
+        Go on after the last whole epoch of the run in the folder, with its settings.
+    overwrite
+        Delete the run in the folder.
 
     Raises
     ------

@@ -8,5 +8,6 @@ __all__ = ["RecipeError"]
 class RecipeError(Exception):
     """Data, a configuration, weights or a run folder aren't what the recipe needs.
 
-    The command line prints the message alone, without a traceback, and exits with status 2.
+    The command line prints the message alone, without a traceback, and exits with status 2. When a
+    function raises it is said by its messages, below its docstring.
     """

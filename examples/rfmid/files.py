@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -14,6 +15,7 @@ from typing import Any
 from examples.rfmid.errors import RecipeError
 
 __all__ = [
+    "digests",
     "read_json",
     "read_json_lines",
     "remove_leftovers",
@@ -84,14 +86,17 @@ def write_json_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
         temporary.write_text(lines, "utf-8")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+def digests(*paths: Path) -> dict[str, str]:
+    """Return name -> digest of the content, of those files that are there."""
+    return {
+        path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        for path in paths
+        if path.is_file()
+    }
 
-    Raises
-    ------
-    RecipeError
-        If the file is missing or holds something else.
-    """
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -102,13 +107,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read one JSON object a line.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing or holds something else.
-    """
+    """Read one JSON object a line."""
     try:
         return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line]
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -31,11 +31,6 @@ def locked(path: Path, *, refusal: str | None = None) -> Iterator[None]:
         Made and deleted here, in a folder that is there.
     refusal : str, optional
         The error if another process holds the lock; by default its end is waited for.
-
-    Raises
-    ------
-    RecipeError
-        With `refusal`, or if the file can't be made.
     """
     if fcntl is None:
         yield

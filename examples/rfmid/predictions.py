@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,28 @@ class Predictions:
             return self.y_score
         scores: npt.NDArray[np.floating[Any]] = expit(self.y_logit)
         return scores
+
+    @property
+    def n_patients(self) -> int | None:
+        """How many patients the images are of; None where they aren't known."""
+        return None if self.patients is None else len(set(self.patients))
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The classes with a positive."""
+        positives = (self.y_true == 1).any(axis=0)
+        return tuple(n for n, has in zip(self.class_names, positives, strict=True) if has)
+
+    def select(self, class_names: Sequence[str]) -> Predictions:
+        """Return some of the classes."""
+        columns = [self.class_names.index(name) for name in class_names]
+        return replace(
+            self,
+            class_names=tuple(class_names),
+            y_true=self.y_true[:, columns],
+            y_score=self.y_score[:, columns],
+            y_logit=None if self.y_logit is None else self.y_logit[:, columns],
+        )
 
     def rows(self, index: npt.NDArray[np.intp]) -> Predictions:
         """Return some of the images."""

@@ -125,11 +125,6 @@ def open_cache(
         Of the split, for the file's name.
     threads : int, optional
         For decoding.
-
-    Raises
-    ------
-    RecipeError
-        If an image can't be decoded or the cache can't be written.
     """
     origin = hashlib.blake2b(str(paths[0].parent.absolute()).encode(), digest_size=4).hexdigest()
     size = preprocessing.image_size

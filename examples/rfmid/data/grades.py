@@ -35,13 +35,7 @@ def read_grades(
     places: Sequence[str],
     missing: Collection[str],
 ) -> npt.NDArray[np.float32]:
-    """Return the grades in a column, NaN where it holds one of `missing`.
-
-    Raises
-    ------
-    RecipeError
-        If a cell holds no grade, or one at odds with the label; `places` says where.
-    """
+    """Return the grades in a column, NaN where it holds one of `missing`."""
     grades = np.full(len(cells), np.nan, dtype=np.float32)
     for i, cell in enumerate(cells):
         if cell.lower() in missing:

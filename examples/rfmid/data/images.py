@@ -43,13 +43,7 @@ _EIGHT_BIT_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}
 
 
 def load_image(path: Path) -> Image.Image:
-    """Decode a photograph completely, turn it upright, and return it as 8-bit RGB.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing, damaged, cut off, or has more than 8 bits a channel.
-    """
+    """Decode a photograph completely, turn it upright, and return it as 8-bit RGB."""
     try:
         with Image.open(path) as image:
             if (upright := upright_rgb(image)) is None:

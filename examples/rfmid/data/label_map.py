@@ -64,11 +64,6 @@ def read_label_map(name: str) -> LabelMap:
     name : str
         One of `LABEL_MAPS`, or a file: a JSON object ``{"column": "class"}``, or a CSV with a
         header and the columns column, class.
-
-    Raises
-    ------
-    RecipeError
-        If there is no such map, or the file holds something else.
     """
     if name in LABEL_MAPS:
         return LABEL_MAPS[name]
@@ -88,11 +83,6 @@ def join_columns(table: LabelTable, label_map: LabelMap) -> LabelTable:
 
     A class that several columns mean is present where one of them is 1, absent where all of them
     are 0, and else missing.
-
-    Raises
-    ------
-    RecipeError
-        If the table lacks a column of the map.
     """
     absent = [name for name in label_map.columns if name not in table.class_names]
     if absent:
@@ -138,12 +128,6 @@ def labels_for_classes(
         The run's classes: code -> name.
     folder : Path
         The other data set's, where its glossary may lie.
-
-    Raises
-    ------
-    RecipeError
-        If no column means any class, if a code has another meaning there than in the run, or if
-        the map is made for other classes.
     """
     if label_map is None:
         _check_meanings(table.class_names, classes, folder)

@@ -49,14 +49,7 @@ class SplitLayout:
 
 
 def find_layout(config: DataConfig) -> dict[str, SplitLayout]:
-    """Return the image folder and the label file of each split.
-
-    Raises
-    ------
-    RecipeError
-        If the data folder, a split's images or its labels are missing, or if more than one
-        folder or file could be meant.
-    """
+    """Return the image folder and the label file of each split."""
     root = config.folder
     if not root.is_dir():
         raise RecipeError(f"the data folder {root} doesn't exist")
@@ -85,13 +78,7 @@ def find_layout(config: DataConfig) -> dict[str, SplitLayout]:
 
 
 def find_parts(config: DataConfig) -> dict[str, SplitLayout]:
-    """Return the splits of a data folder, or the one part ``"all"`` where nothing names a split.
-
-    Raises
-    ------
-    RecipeError
-        As `find_layout`; or if a folder without splits has not one image folder and one label CSV.
-    """
+    """Return the splits of a data folder, or the one part ``"all"`` where nothing names a split."""
     root = config.folder
     if not root.is_dir():
         raise RecipeError(f"the data folder {root} doesn't exist")

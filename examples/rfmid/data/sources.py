@@ -95,11 +95,6 @@ def add_sources(
     -------
     Split, list of dict
         All images, and what was added, for ``data.json``.
-
-    Raises
-    ------
-    RecipeError
-        As `read_other`, or if two patients couldn't be told apart.
     """
     splits, described = [train], []
     names: list[str] = []

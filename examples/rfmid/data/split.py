@@ -89,13 +89,7 @@ def match_images(
     *,
     allow_unlabelled: bool,
 ) -> tuple[dict[str, Split], dict[str, int]]:
-    """Return the split of each label table, and how many images of its folder no table names.
-
-    Raises
-    ------
-    RecipeError
-        If a row has no image, or, unless `allow_unlabelled`, an image no row.
-    """
+    """Return the split of each label table, and how many images of its folder no table names."""
     named: dict[Path, set[str]] = {layout.images: set() for layout in layouts.values()}
     for name, table in tables.items():
         named[layouts[name].images].update(table.ids)

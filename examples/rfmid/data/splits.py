@@ -75,13 +75,6 @@ def load_data(config: DataConfig) -> FundusData:
     Classes with fewer than ``config.min_count`` training positives are dropped everywhere. With
     ``config.folds``, that is settled before training and validation images are dealt anew; patients
     set aside to certify are in no fold, and ``config.extra_data`` only trains.
-
-    Raises
-    ------
-    RecipeError
-        On anything that would make a run fail or lie: a missing folder or file, a row without
-        image, an image without row, a bad label, a split without images, a file or a patient in
-        two splits. The message names it.
     """
     layouts = find_layout(config)
     tables = _read_tables(layouts, config)

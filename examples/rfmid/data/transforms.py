@@ -95,13 +95,7 @@ class Preprocessing:
 
 
 def build_preprocessing(description: Mapping[str, Any]) -> Preprocessing:
-    """Rebuild the preprocessing that `Preprocessing.to_dict` described.
-
-    Raises
-    ------
-    RecipeError
-        If an entry is missing, unknown or has no meaning.
-    """
+    """Rebuild the preprocessing that `Preprocessing.to_dict` described."""
     known = {"version", *(field.name for field in fields(Preprocessing))}
     if set(description) != known:
         raise RecipeError(

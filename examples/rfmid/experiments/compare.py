@@ -76,25 +76,14 @@ def score(
     classes: Sequence[str],
     drawn: npt.NDArray[np.float64],
 ) -> Scored:
-    """Score a system on some of its classes, those with a positive test image.
-
-    Raises
-    ------
-    RecipeError
-        If the system lacks one of the classes, or no test image shows any.
-    """
+    """Score a system on some of its classes, those with a positive test image."""
     absent = [name for name in classes if name not in test.class_names]
     if absent:
         raise RecipeError(f"a system to compare lacks the classes {', '.join(absent)}")
-    val, test = (_of_classes(split, classes) for split in (val, test))
-    shown = [
-        name
-        for name, labels in zip(test.class_names, test.y_true.T, strict=True)
-        if (labels == 1).any()
-    ]
+    shown = test.select(classes).shown
     if not shown:
         raise RecipeError("no test image shows a disease: nothing can be scored")
-    val, test = (_of_classes(split, shown) for split in (val, test))
+    val, test = val.select(shown), test.select(shown)
     chosen = thresholds.select(shown)
     report = multilabel_report(test.y_true, test.y_score, chosen, n_resamples=0)
     floor = recall_floor(chosen, val, test)
@@ -150,18 +139,6 @@ def compared(one: Mapping[int, Scored], other: Mapping[int, Scored]) -> dict[str
         "relative": difference / base if base > 0 else None,
         "relative_interval": _quantiles(relative),
     }
-
-
-def _of_classes(predictions: Predictions, names: Sequence[str]) -> Predictions:
-    columns = [predictions.class_names.index(name) for name in names]
-    return Predictions(
-        ids=predictions.ids,
-        class_names=tuple(names),
-        y_true=predictions.y_true[:, columns],
-        y_score=predictions.y_score[:, columns],
-        patients=predictions.patients,
-        y_logit=None if predictions.y_logit is None else predictions.y_logit[:, columns],
-    )
 
 
 def _mean(values: Sequence[float]) -> float | None:

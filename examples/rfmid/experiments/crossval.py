@@ -111,7 +111,7 @@ def _finish(
         "version": 1,
         "n_folds": len(jobs),
         "n_images": len(gathered.ids),
-        "n_patients": None if gathered.patients is None else len(set(gathered.patients)),
+        "n_patients": gathered.n_patients,
         "classes": list(gathered.class_names),
         "folds": shares.to_dict(),
         "by_fold": [_measured(gathered.rows(part), alarms[part], n_resamples) for part in rows],
@@ -154,17 +154,17 @@ def _measured(
     predictions: Predictions, alarms: npt.NDArray[np.bool_], n_resamples: int
 ) -> dict[str, Any]:
     """Report decisions made elsewhere, averaged over the classes with a positive here."""
-    shown = (predictions.y_true == 1).any(axis=0)
-    if not shown.any():
+    shown = predictions.select(predictions.shown)
+    if not shown.class_names:
         return {"n_images": len(predictions.ids), "decisions": None, "ranking": None}
     common: dict[str, Any] = {
-        "class_names": [n for n, s in zip(predictions.class_names, shown, strict=True) if s],
-        "groups": predictions.patients,
+        "class_names": shown.class_names,
+        "groups": shown.patients,
         "n_resamples": n_resamples,
     }
-    labels = predictions.y_true[:, shown]
-    decisions = multilabel_report(labels, alarms[:, shown].astype(np.float64), 0.5, **common)
-    ranking = multilabel_report(labels, predictions.y_score[:, shown], 0.5, **common)
+    decided = replace(predictions, y_score=alarms.astype(np.float64)).select(shown.class_names)
+    decisions = multilabel_report(shown.y_true, decided.y_score, 0.5, **common)
+    ranking = multilabel_report(shown.y_true, shown.y_score, 0.5, **common)
     return {
         "n_images": len(predictions.ids),
         "decisions": {

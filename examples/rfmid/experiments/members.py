@@ -45,14 +45,7 @@ class Members:
 
 
 def read_members(runs: Sequence[Path]) -> Members:
-    """Read the predictions of trained runs, and average them.
-
-    Raises
-    ------
-    RecipeError
-        If there are fewer than two, one is named twice or hasn't ended, or they differ in their
-        classes or their test images, or overlap in their validation images.
-    """
+    """Read the predictions of trained runs, and average them."""
     if len(runs) < 2:
         raise RecipeError("an ensemble needs at least two runs")
     if len({run.resolve() for run in runs}) < len(runs):

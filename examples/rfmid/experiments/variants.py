@@ -143,13 +143,7 @@ VARIANTS = _listed(
 
 
 def check_base(base: Config, preset: str) -> None:
-    """Refuse a base that sets what the variants set themselves.
-
-    Raises
-    ------
-    RecipeError
-        If such a setting differs from the preset's; it is named.
-    """
+    """Refuse a base that sets what the variants set themselves."""
     changed = [name for name in differences(PRESETS[preset], base) if name in _FIXED_BY_VARIANTS]
     if changed:
         raise RecipeError(

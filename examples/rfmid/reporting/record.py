@@ -92,14 +92,7 @@ class RunRecord:
 
 
 def load_record(run: Path) -> RunRecord:
-    """Read a run folder that has been trained, tuned and evaluated.
-
-    Raises
-    ------
-    RecipeError
-        If a file is missing or damaged, the message says which step writes it; or if the
-        evaluation is older than the predictions or thresholds beside it.
-    """
+    """Read a run folder that has been trained, tuned and evaluated."""
     folder = RunFolder(run)
     for path, step in (
         (folder.config, "train"),

@@ -41,7 +41,7 @@ def certified_recall(folder: RunFolder, thresholds: ThresholdSet) -> dict[str, A
         "confidence": CONFIDENCE,
         "why_not": None,
         "n_images": len(aside.ids),
-        "n_patients": None if aside.patients is None else len(set(aside.patients)),
+        "n_patients": aside.n_patients,
         "classes": [
             {
                 "class": check.class_name,

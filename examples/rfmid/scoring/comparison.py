@@ -89,13 +89,12 @@ def macro_f1_difference(
     dict
         ``macro_f1_difference`` and its ``interval`` (two None without resamples).
     """
-    with_positives = (predictions.y_true == 1).any(axis=0)
-    labels = predictions.y_true[:, with_positives]
+    shown = predictions.select(predictions.shown)
     outcomes = [
         decided(
-            labels,
-            rule.thresholds.predict(rule.scores(predictions))[:, with_positives],
-            predictions.patients,
+            shown.y_true,
+            rule.thresholds.select(shown.class_names).predict(rule.scores(shown)),
+            shown.patients,
         )
         for rule in (one, other)
     ]

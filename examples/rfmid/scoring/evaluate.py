@@ -20,7 +20,6 @@ Where the label file names patients, intervals take them, not images, for the in
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import write_json
+from examples.rfmid.files import digests, write_json
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration, calibration_summary
@@ -112,7 +111,7 @@ def evaluate(
             f"{', '.join(val.class_names)}; {', '.join(test.class_names)}"
         )
     for split, predictions in (("validation", val), ("test", test)):
-        if not (predictions.y_true == 1).any():
+        if not predictions.shown:
             raise RecipeError(f"no {split} image of {run} shows a disease: nothing can be scored")
     in_use = load_thresholds(folder, val.class_names)
     found = chosen_thresholds(val, in_use)
@@ -132,7 +131,7 @@ def evaluate(
         "version": 1,
         "class_names": list(val.class_names),
         "n_images": {"val": len(val.ids), "test": len(test.ids)},
-        "n_patients": {"val": _n_patients(val), "test": _n_patients(test)},
+        "n_patients": {"val": val.n_patients, "test": test.n_patients},
         "rules": scored,
         "against_half": {
             rule.key: macro_f1_difference(test, rule, found[0], n_resamples=n_resamples)
@@ -157,25 +156,18 @@ def evaluate(
 
 def input_digests(folder: RunFolder) -> dict[str, str]:
     """Return a digest of each file that the evaluation depends on."""
-    paths = [*map(folder.predictions, ("val", "certify", "test")), folder.path / "thresholds.json"]
-    return {
-        path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        for path in paths
-        if path.is_file()
-    }
+    predictions = map(folder.predictions, ("val", "certify", "test"))
+    return digests(*predictions, folder.path / "thresholds.json")
 
 
 def _averages(predictions: Predictions, rule: Rule, n_resamples: int) -> dict[str, Any]:
     """Return averages over the classes with a positive: every rule is scored on the same ones."""
-    shown = (predictions.y_true == 1).any(axis=0)
-    names = [
-        name for name, is_shown in zip(predictions.class_names, shown, strict=True) if is_shown
-    ]
+    shown = predictions.select(predictions.shown)
     report = multilabel_report(
-        predictions.y_true[:, shown],
-        rule.scores(predictions)[:, shown],
-        rule.thresholds.select(names),
-        groups=predictions.patients,
+        shown.y_true,
+        rule.scores(shown),
+        rule.thresholds.select(shown.class_names),
+        groups=shown.patients,
         n_resamples=n_resamples,
     )
     content = _strict(report)
@@ -285,7 +277,3 @@ def _strict(report: MultilabelReport) -> dict[str, Any]:
 
 def _as_json(thresholds: npt.NDArray[Any]) -> list[float | str]:
     return [float(t) if np.isfinite(t) else str(t) for t in thresholds]
-
-
-def _n_patients(predictions: Predictions) -> int | None:
-    return None if predictions.patients is None else len(set(predictions.patients))

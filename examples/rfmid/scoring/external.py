@@ -6,7 +6,6 @@ to ``evaluation_external_NAME.json``, the scores to ``predictions_external_NAME.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from examples.rfmid.data.layout import SplitLayout, find_parts
 from examples.rfmid.data.sources import OtherData, another_folder, read_other
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import read_json, write_json
+from examples.rfmid.files import digests, read_json, write_json
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.calibration import calibration
@@ -77,13 +76,7 @@ def evaluate_external(
 
 
 def external_results(folder: RunFolder) -> list[dict[str, Any]]:
-    """Return what earlier calls found, by name.
-
-    Raises
-    ------
-    RecipeError
-        If one is older than the thresholds or its predictions.
-    """
+    """Return what earlier calls found, by name."""
     results = []
     for path in sorted(folder.path.glob("evaluation_external_*.json")):
         result = read_json(path)
@@ -98,12 +91,9 @@ def external_results(folder: RunFolder) -> list[dict[str, Any]]:
 
 def external_digests(folder: RunFolder, name: str) -> dict[str, str]:
     """Return a digest of each file that an external evaluation depends on."""
-    paths = (folder.path / f"predictions_external_{name}.npz", folder.path / "thresholds.json")
-    return {
-        path.name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        for path in paths
-        if path.is_file()
-    }
+    return digests(
+        folder.path / f"predictions_external_{name}.npz", folder.path / "thresholds.json"
+    )
 
 
 def _unseen(
@@ -168,14 +158,7 @@ def _figures(
     predictions: Predictions, thresholds: ThresholdSet, recorded: tuple[str, ...], n_resamples: int
 ) -> dict[str, Any]:
     """Return what the recorded classes' labels say."""
-    columns = [predictions.class_names.index(code) for code in recorded]
-    known = replace(
-        predictions,
-        class_names=recorded,
-        y_true=predictions.y_true[:, columns],
-        y_score=predictions.y_score[:, columns],
-        y_logit=None if predictions.y_logit is None else predictions.y_logit[:, columns],
-    )
+    known = predictions.select(recorded)
     chosen = thresholds.select(recorded)
     report = multilabel_report(
         known.y_true, known.y_score, chosen, groups=known.patients, n_resamples=n_resamples
@@ -194,11 +177,10 @@ def _figures(
             confidence=CONFIDENCE,
             groups=known.patients,
         ).to_dict()
-    patients = known.patients
     return {
         "class_names": list(recorded),
         "n_images": len(known.ids),
-        "n_patients": None if patients is None else len(set(patients)),
+        "n_patients": known.n_patients,
         "missing_labels": int(np.isnan(known.y_true).sum()),
         "report": json.loads(report.to_json()),
         "floors": floors,

@@ -42,13 +42,7 @@ class Exported:
     run: Callable[[Tensor], Outputs]
 
     def infer(self, inputs: Tensor) -> Outputs:
-        """Return probabilities and decisions of shape (n_images, n_classes).
-
-        Raises
-        ------
-        RecipeError
-            If a probability is NaN, for which the file says "no".
-        """
+        """Return probabilities and decisions of shape (n_images, n_classes)."""
         probabilities, decisions = self.run(inputs)
         if np.isnan(probabilities).any():
             raise RecipeError("the model returned NaN: there is nothing to decide by")
@@ -61,13 +55,7 @@ class Exported:
 
 
 def load_exported(path: Path, suffix: str | None = None) -> Exported:
-    """Read a ``.onnx`` or ``.pt2`` file that `export` wrote; `suffix` overrules the path's.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing, damaged or something else, or ONNX Runtime is not installed.
-    """
+    """Read a ``.onnx`` or ``.pt2`` file that `export` wrote; `suffix` overrules the path's."""
     readers = {".onnx": _read_onnx, ".pt2": _read_program}
     kind = (suffix or path.suffix).lower()
     if kind not in readers:

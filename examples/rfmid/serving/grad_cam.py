@@ -42,11 +42,6 @@ def grad_cam(
     maps : float32 ndarray of shape (n_columns, height, width)
         0 or more, in units of the logit; all 0 where no position raises the logit.
     layer : str
-
-    Raises
-    ------
-    RecipeError
-        If the network has no such layer before its head.
     """
     found: list[tuple[str, Tensor]] = []
 

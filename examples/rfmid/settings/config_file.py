@@ -28,11 +28,6 @@ def load_config(path: Path) -> Config:
     """Read ``config.json``; one line on stderr names the settings that are younger than the file.
 
     These get the values that mean what runs did without them.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing or damaged, or a setting is unknown or invalid.
     """
     try:
         values = read_json(path)

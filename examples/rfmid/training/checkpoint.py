@@ -61,13 +61,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint onto the CPU, without unpickling code.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing or damaged.
-    """
+    """Read a checkpoint onto the CPU, without unpickling code."""
     try:
         return Checkpoint(**torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, TypeError, pickle.UnpicklingError) as error:

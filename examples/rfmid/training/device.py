@@ -15,13 +15,7 @@ __all__ = ["autocast", "choose_device", "default_workers", "memory_format", "tor
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of this name; ``"auto"``: a GPU where there is one.
-
-    Raises
-    ------
-    RecipeError
-        If the device is unknown or not there.
-    """
+    """Return the device of this name; ``"auto"``: a GPU where there is one."""
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -18,13 +18,7 @@ __all__ = ["last_layer", "load_backbone", "read_weights"]
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dictionary, ``.safetensors`` or PyTorch's, without unpickling code.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing or holds something else.
-    """
+    """Read a state dictionary, ``.safetensors`` or PyTorch's, without unpickling code."""
     if not path.is_file():
         raise RecipeError(f"weights must be imagenet, none or a file; {path} doesn't exist")
     try:
@@ -58,11 +52,6 @@ def load_backbone(model: nn.Module, head: str, state: Mapping[str, Tensor], sour
 
     The last layer is the last parameters of the submodule `head`. Where the file's is absent or
     has another size, the one that is there stays.
-
-    Raises
-    ------
-    RecipeError
-        If the other parameters don't fit; they are named.
     """
     own = model.state_dict()
     last = last_layer(model, head)

@@ -42,13 +42,7 @@ def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Te
 
 
 def kept_outputs(folder: RunFolder, epoch: int) -> dict[str, npt.NDArray[np.float32]]:
-    """Return the outputs (n_images, n_classes) of each split after epoch 0, 1, ...
-
-    Raises
-    ------
-    RecipeError
-        If they weren't kept, or the file is damaged.
-    """
+    """Return the outputs (n_images, n_classes) of each split after epoch 0, 1, ..."""
     path = folder.epoch_logits(epoch + 1)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

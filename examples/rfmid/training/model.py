@@ -71,12 +71,6 @@ def build_network(
         PyTorch's. Where the file's last layer is absent or has another size, the random one stays.
     seed : int
         Of the random weights. The global random state is left as it was.
-
-    Raises
-    ------
-    RecipeError
-        If the architecture is unknown, the weights can't be had or don't fit, or a factory fails
-        or returns something else.
     """
     if ":" not in architecture and architecture not in _ARCHITECTURES:
         raise RecipeError(

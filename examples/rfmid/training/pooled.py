@@ -84,13 +84,7 @@ class PooledNetwork(nn.Module):
 
 
 def pooled_features(backbone: nn.Module, names: Sequence[str], images: Tensor) -> Tensor:
-    """Return each map's means and standard deviations over positions, in the order they are made.
-
-    Raises
-    ------
-    RecipeError
-        If a module returns something else, or nothing.
-    """
+    """Return each map's means and standard deviations over positions, in order of their making."""
     pooled: dict[str, Tensor] = {}
 
     def keep(name: str) -> Any:

@@ -53,13 +53,7 @@ def prevalence_logits(
 def start_at_prevalence(
     network: Network, labels: npt.NDArray[np.float32], posterior: FocalPosterior
 ) -> None:
-    """Set the biases of the head's last layer to `prevalence_logits`.
-
-    Raises
-    ------
-    RecipeError
-        If that layer has no bias for each class.
-    """
+    """Set the biases of the head's last layer to `prevalence_logits`."""
     names = [name for name in last_layer(network.model, network.head) if name.endswith(".bias")]
     start = torch.from_numpy(prevalence_logits(labels, posterior))
     bias = network.model.get_parameter(names[0]) if names else nn.Parameter(torch.empty(0))

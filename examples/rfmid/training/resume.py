@@ -24,15 +24,7 @@ _MAY_CHANGE = (
 
 
 def check_claim(folder: RunFolder, config: Config, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a run folder that this run must not write to; nothing is changed yet.
-
-    Raises
-    ------
-    RecipeError
-        If the folder holds a run and neither `resume` nor `overwrite` is set, or another program's
-        files; if there is nothing to resume; or if a setting of the resumed run that shapes its
-        result differs.
-    """
+    """Refuse a run folder that this run must not write to; nothing is changed yet."""
     if resume and overwrite:
         raise RecipeError("--resume and --overwrite exclude each other")
     if not folder.config.is_file():

@@ -58,13 +58,7 @@ def save_grades(folder: RunFolder, head: nn.Module, levels: Mapping[str, int]) -
 
 
 def load_grader(folder: RunFolder, metadata: Mapping[str, Any] | None) -> Grader | None:
-    """Read what `save_grades` wrote, where the model's metadata speaks of it.
-
-    Raises
-    ------
-    RecipeError
-        If the file is missing, or not the one that the model was saved with.
-    """
+    """Read what `save_grades` wrote, where the model's metadata speaks of it."""
     about = (metadata or {}).get("grades")
     if about is None:
         return None

@@ -66,13 +66,7 @@ class WorkerProcess:
         return self._busy
 
     def about(self) -> dict[str, Any]:
-        """Wait until the process is ready; return what it says of itself.
-
-        Raises
-        ------
-        RecipeError
-            If it can't get ready; the reason is its own.
-        """
+        """Wait until the process is ready; return what it says of itself."""
         if self._about is None:
             try:
                 if not self._connection.poll(self._max_start_seconds):

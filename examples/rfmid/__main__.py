@@ -14,8 +14,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings.arguments import parse_call, takes_config
 from mlthresh import MlthreshError
 
-__all__ = ["main"]
-
 _PROG = "python -m examples.rfmid"
 
 # Command -> module and function; imported when chosen, so that tuning doesn't load torchvision.

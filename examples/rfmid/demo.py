@@ -17,8 +17,6 @@ from examples.rfmid.settings.presets import PRESETS
 from examples.rfmid.tables import number, with_interval
 from examples.rfmid.training.train import train
 
-__all__ = ["demo"]
-
 
 def demo(folder: Path, seed: int = 0) -> Path:
     """Run the whole recipe in some minutes, on two CPU cores and without a download.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["RecipeError"]
-
 
 class RecipeError(Exception):
     """Data, a configuration, weights or a run folder aren't what the recipe needs.

@@ -14,17 +14,6 @@ from typing import Any
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = [
-    "digests",
-    "read_json",
-    "read_json_lines",
-    "remove_leftovers",
-    "replacing",
-    "write_json",
-    "write_json_lines",
-    "writing",
-]
-
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:

@@ -18,8 +18,6 @@ try:
 except ImportError:  # pragma: no cover
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["locked"]
-
 
 @contextmanager
 def locked(path: Path, *, refusal: str | None = None) -> Iterator[None]:

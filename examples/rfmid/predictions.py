@@ -17,8 +17,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import replacing
 from examples.rfmid.grades import Grades
 
-__all__ = ["Predictions"]
-
 _SUBGROUP = "subgroup:"  # before the names of such arrays
 
 

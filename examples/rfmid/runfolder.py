@@ -9,8 +9,6 @@ from pathlib import Path
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json, remove_leftovers
 
-__all__ = ["RunFolder"]
-
 
 @dataclass(frozen=True)
 class RunFolder:

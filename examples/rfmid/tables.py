@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-__all__ = ["counted", "markdown_table", "number", "text_table", "with_interval"]
-
 
 def counted(n: int, noun: str) -> str:
     """Write a count with its noun.

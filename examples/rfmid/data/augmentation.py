@@ -21,8 +21,6 @@ from examples.rfmid.data.geometry import centre_cut, inverse_affine, warp
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.settings import AugmentationConfig
 
-__all__ = ["DRAWN", "FusedGeometry", "build_augmentation", "draw_parameters", "fused_warp"]
-
 DRAWN = (
     *("sharpen", "rotation", "order_0", "order_1", "order_2", "order_3"),
     *("brightness_factor", "contrast_factor", "saturation_factor", "hue_factor"),

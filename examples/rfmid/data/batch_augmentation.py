@@ -25,8 +25,6 @@ from examples.rfmid.data.geometry import crop_corner, inverse_affine, warp
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.settings import AugmentationConfig
 
-__all__ = ["BatchAugmentation", "Drawn", "DrawnBatch", "collate_drawn"]
-
 Drawn = tuple[tuple[Tensor, Tensor], Tensor]  # resized image and the columns DRAWN, labels
 
 _AFFINE = ("angle", "translate_x", "translate_y", "scale")

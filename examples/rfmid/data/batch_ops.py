@@ -13,18 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = [
-    "blur",
-    "brighten",
-    "contrast",
-    "erase",
-    "flip",
-    "normalise",
-    "saturate",
-    "sharpen",
-    "shift_hue",
-]
-
 
 def sharpen(images: Tensor, factor: Tensor) -> Tensor:
     """Blend with a smoothed image, but for the outermost pixels."""

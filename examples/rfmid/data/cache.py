@@ -27,8 +27,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import remove_leftovers, replacing
 from examples.rfmid.locks import locked
 
-__all__ = ["ImageCache", "open_cache", "open_caches"]
-
 _SIGNATURE = b"resized1"  # changes with the format
 _TAIL = struct.Struct("<Q8s")  # length of the index, signature
 

@@ -26,16 +26,6 @@ from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.settings import Config
 from mlthresh import RarestClassSampler
 
-__all__ = [
-    "Draw",
-    "EpochSampler",
-    "EvaluationSet",
-    "ImageFiles",
-    "TrainingSet",
-    "key",
-    "open_images",
-]
-
 Draw: TypeAlias = tuple[int, int]  # random key, index of the image
 
 

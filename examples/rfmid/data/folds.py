@@ -11,8 +11,6 @@ from examples.rfmid.data.split import Split, join_splits
 from examples.rfmid.settings import DataConfig
 from mlthresh import Fold, FoldReport, describe_folds, multilabel_stratified_kfold
 
-__all__ = ["deal_folds", "development", "with_fold"]
-
 
 def development(train: Split, val: Split) -> Split:
     """Return the images of both splits, whose names get the split's in front: both may have a 1."""

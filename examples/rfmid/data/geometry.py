@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-__all__ = ["centre_cut", "crop_corner", "inverse_affine", "warp"]
-
 
 def inverse_affine(
     degrees: Tensor,

@@ -16,8 +16,6 @@ from typing import Any
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["GLOSSARIES", "ODIR", "RFMID", "SIGNS", "disease_names", "read_glossary"]
-
 # Pachade et al., "Retinal Fundus Multi-Disease Image Dataset (RFMiD)", Data 2021, 6(2):14.
 RFMID = MappingProxyType(
     {

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["grade_columns", "grade_levels", "read_grades"]
-
 GradesByClass = Mapping[str, npt.NDArray[np.float32]]
 
 _SUFFIX = "_grade"

@@ -18,16 +18,6 @@ from tqdm import tqdm
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json, write_json
 
-__all__ = [
-    "DECODING_ERRORS",
-    "check_images",
-    "file_mark",
-    "for_each_image",
-    "load_image",
-    "repeated_images",
-    "upright_rgb",
-]
-
 _T = TypeVar("_T")
 
 # What Pillow raises for a file that is no image, is cut off or damaged.

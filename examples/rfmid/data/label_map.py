@@ -19,8 +19,6 @@ from examples.rfmid.data.glossary import RFMID, disease_names, read_glossary
 from examples.rfmid.data.labels import LabelTable
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["LABEL_MAPS", "LabelMap", "join_columns", "labels_for_classes", "read_label_map"]
-
 
 @dataclass(frozen=True)
 class LabelMap:

@@ -14,15 +14,6 @@ from examples.rfmid.data.layout import IMAGE_SUFFIXES
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
 
-__all__ = [
-    "LabelTable",
-    "Rows",
-    "column_position",
-    "read_labels",
-    "read_rows",
-    "table_of",
-]
-
 Rows = list[tuple[int, list[str]]]  # line number, cells
 
 _VALUES = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0}

@@ -17,16 +17,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json
 from examples.rfmid.settings import DataConfig
 
-__all__ = [
-    "IMAGE_SUFFIXES",
-    "SPLITS",
-    "SPLITS_FILE",
-    "SplitLayout",
-    "find_layout",
-    "find_parts",
-    "images_by_name",
-]
-
 SPLITS = ("train", "val", "test")
 SPLITS_FILE = "splits.json"  # names the one image folder of all splits; written by `split`
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})

@@ -26,8 +26,6 @@ from examples.rfmid.settings import DataConfig
 from examples.rfmid.tables import text_table
 from mlthresh import multilabel_train_test_split
 
-__all__ = ["split"]
-
 _FILES = {"train": "Training", "val": "Validation", "test": "Test"}
 _FEW = 5
 

@@ -9,8 +9,6 @@ from examples.rfmid.data.dataset import open_images
 from examples.rfmid.data.splits import load_data
 from examples.rfmid.settings import Config
 
-__all__ = ["prepare"]
-
 
 def prepare(config: Config) -> None:
     """Decode and resize every photograph that the cache on disk lacks, for ``--cache disk``.

@@ -21,8 +21,6 @@ from examples.rfmid.data.split import Split, join_splits, match_images
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import DataConfig
 
-__all__ = ["OtherData", "add_sources", "another_folder", "read_other"]
-
 
 @dataclass(frozen=True)
 class OtherData:

@@ -13,8 +13,6 @@ from examples.rfmid.data.labels import LabelTable
 from examples.rfmid.data.layout import SplitLayout, images_by_name
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["Split", "counted_names", "join_splits", "match_images"]
-
 
 @dataclass(frozen=True)
 class Split:

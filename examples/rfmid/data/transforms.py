@@ -22,8 +22,6 @@ from torchvision.transforms.v2 import functional as F  # noqa: N812
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import ImageConfig
 
-__all__ = ["Preprocessing", "build_preprocessing"]
-
 _VERSION = 1  # of what the fields below mean, pixel by pixel
 _FOV_BRIGHTNESS = 16  # a pixel outside the camera's field of view is darker, of 255
 _FOV_PART = 0.02  # of a row or column must be brighter for it to belong to the field of view

@@ -29,8 +29,6 @@ from examples.rfmid.settings import Config, DataConfig
 from examples.rfmid.settings.config_file import config_to_dict
 from examples.rfmid.tables import counted
 
-__all__ = ["ablate"]
-
 
 def ablate(
     folder: Path,

@@ -16,8 +16,6 @@ from examples.rfmid.files import replacing, write_json
 from examples.rfmid.reporting.figures.style import save_figure
 from examples.rfmid.tables import counted, markdown_table, number, text_table, with_interval
 
-__all__ = ["write_ablation"]
-
 # Systems with and without the deck's thresholds.
 _CLAIMS = (("before+threshold", "before"), ("after", "after-threshold"))
 _HEADER = (

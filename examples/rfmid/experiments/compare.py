@@ -21,8 +21,6 @@ from examples.rfmid.scoring.comparison import decided, macro_f1_of
 from examples.rfmid.scoring.evaluate import recall_floor
 from mlthresh import ThresholdSet, multilabel_report
 
-__all__ = ["Scored", "compared", "drawn_patients", "score", "summarised"]
-
 _Float64Array = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 

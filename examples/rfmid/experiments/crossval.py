@@ -26,8 +26,6 @@ from examples.rfmid.settings import Config, ThresholdConfig
 from examples.rfmid.tables import counted, markdown_table, number, text_table, with_interval
 from mlthresh import FoldReport, multilabel_report
 
-__all__ = ["crossval"]
-
 _N_FOLDS = 5
 _HEADER = ("", "images", "macro-F1", "macro-AUROC", "F1 > 0")
 

@@ -17,8 +17,6 @@ from examples.rfmid.serving.ensemble import save_ensemble
 from examples.rfmid.settings.config_file import differences, save_config
 from examples.rfmid.tables import counted
 
-__all__ = ["ensemble"]
-
 
 def ensemble(
     run: Path, *, runs: tuple[Path, ...], n_resamples: int = 1000, overwrite: bool = False

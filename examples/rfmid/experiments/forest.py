@@ -9,8 +9,6 @@ from matplotlib.figure import Figure
 
 from examples.rfmid.reporting.figures.style import BLUE, GREY, VERMILLION, new_figure, styled
 
-__all__ = ["differences_figure"]
-
 
 @styled
 def differences_figure(systems: Sequence[Mapping[str, Any]]) -> Figure:

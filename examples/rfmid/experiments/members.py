@@ -20,8 +20,6 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 
-__all__ = ["Members", "read_members"]
-
 
 @dataclass(frozen=True)
 class Members:

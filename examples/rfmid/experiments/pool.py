@@ -21,8 +21,6 @@ from examples.rfmid.training.device import choose_device, default_workers
 from examples.rfmid.training.resume import check_claim
 from examples.rfmid.training.train import train
 
-__all__ = ["Job", "Outcome", "is_trained", "train_all", "train_or_resume"]
-
 _LOG, _PLAN = "training.log", "plan.json"
 _POLL_SECONDS = 0.2
 

@@ -24,8 +24,6 @@ from examples.rfmid.settings.config_file import differences, load_config, save_c
 from examples.rfmid.training.kept import kept_outputs
 from mlthresh import FocalPosterior, compute_pos_weight
 
-__all__ = ["Replay", "is_replayed"]
-
 
 def is_replayed(folder: RunFolder, config: Config) -> bool:
     """Tell whether a variant's folder is there and has these settings."""

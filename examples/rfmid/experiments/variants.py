@@ -12,15 +12,6 @@ from examples.rfmid.settings import Config, ThresholdConfig
 from examples.rfmid.settings.config_file import config_to_dict, differences
 from examples.rfmid.settings.presets import PRESETS
 
-__all__ = [
-    "VARIANTS",
-    "Variant",
-    "check_base",
-    "training_config",
-    "training_name",
-    "variant_config",
-]
-
 _Changes = Mapping[str, Any]
 
 # The settings that tell the deck's two systems apart; the lengths are scaled to those of the base.

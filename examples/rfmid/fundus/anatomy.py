@@ -8,8 +8,6 @@ from .canvas import Canvas
 from .retina import Float, smooth_step
 from .vessels import Tree, grow_choroid
 
-__all__ = ["paint_disc", "paint_pigment", "paint_vessels"]
-
 
 def paint_pigment(canvas: Canvas, rng: np.random.Generator) -> None:
     """Paint the pigmented background, the choroid as far as it shows, and the macula."""

@@ -9,8 +9,6 @@ from scipy.ndimage import gaussian_filter
 from .canvas import Canvas
 from .retina import Float, smooth_step
 
-__all__ = ["photograph"]
-
 
 def photograph(canvas: Canvas, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Take the photograph: (size, size, 3) bytes, black outside the camera's field."""

@@ -9,8 +9,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from .retina import Colour, Float, Retina
 from .vessels import Bundle, Tree
 
-__all__ = ["Canvas", "Mask"]
-
 # Masks are drawn at least this wide and averaged down, so thin shapes keep their true weight.
 _MASK_WIDTH = 448
 

@@ -22,8 +22,6 @@ from .grading import CUTS, grades_of
 from .label_sets import CODES, LabelSet, deal_label_sets
 from .render import draw_fundus
 
-__all__ = ["MANIFEST", "generate_dataset"]
-
 MANIFEST = "fundus.json"
 
 # Counts up whenever the same seed draws other pictures.

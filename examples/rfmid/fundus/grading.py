@@ -9,8 +9,6 @@ import numpy as np
 
 from .render import fundus_severity
 
-__all__ = ["CUTS", "grades_of"]
-
 # By disease, where its grade 2, 3, ... begins: in red lesions, standard deviation of the blur in
 # retinal units, and drusen.
 CUTS = MappingProxyType({"DR": (25.0, 42.0, 60.0), "MH": (0.022, 0.034), "DN": (45.0, 73.0)})

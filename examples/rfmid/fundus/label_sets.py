@@ -14,8 +14,6 @@ import numpy as np
 from examples.rfmid.data.glossary import RFMID
 from mlthresh.exceptions import InputError
 
-__all__ = ["CODES", "DISEASES", "LABEL_SETS", "LabelSet", "deal_label_sets"]
-
 LabelSet = tuple[str, ...]
 
 # Most frequent first.

@@ -17,8 +17,6 @@ from .retina import Retina, plan_retina
 from .signs import SIGNS
 from .vessels import grow_tree
 
-__all__ = ["draw_fundus", "fundus_severity"]
-
 
 def draw_fundus(
     labels: Iterable[str], *, size: int = 224, rng: np.random.Generator

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from .canvas import Canvas
 
-__all__ = ["Colour", "Float", "Paint", "Retina", "View", "plan_retina", "smooth_step"]
-
 Float = NDArray[np.float32]
 Colour = tuple[float, float, float]
 Paint = Callable[["Canvas"], None]

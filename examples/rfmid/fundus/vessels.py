@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from .retina import Retina
 
-__all__ = ["Bundle", "Tree", "grow", "grow_choroid", "grow_tree"]
-
 Points = NDArray[np.float64]
 
 _TRUNK_STEPS, _BRANCH_STEPS = 44, 13

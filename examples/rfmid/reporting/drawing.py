@@ -26,8 +26,6 @@ from examples.rfmid.reporting.figures.style import save_figure
 from examples.rfmid.reporting.figures.training import f1_by_epoch, learning_rates, training_curves
 from examples.rfmid.reporting.record import RunRecord
 
-__all__ = ["FIGURES", "Drawn", "draw_figures"]
-
 
 @dataclass(frozen=True)
 class Drawn:

@@ -8,8 +8,6 @@ from typing import Any
 from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
-__all__ = ["external_sections"]
-
 
 def external_sections(record: RunRecord) -> list[str]:
     """Write a section for each data set that the run was scored on beside its own."""

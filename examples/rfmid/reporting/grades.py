@@ -8,8 +8,6 @@ from typing import Any
 from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.tables import markdown_table, number, with_interval
 
-__all__ = ["grade_section"]
-
 
 def grade_section(record: RunRecord) -> list[str]:
     """Write how well severity is graded, where the run has learnt to."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from examples.rfmid.reporting.record import RunRecord
 
-__all__ = ["limits"]
-
 _FEW_POSITIVES = 10
 
 

@@ -24,8 +24,6 @@ from examples.rfmid.reporting.sections import (
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
-__all__ = ["write_model_card"]
-
 _UNKNOWN = "not recorded in the run"
 
 

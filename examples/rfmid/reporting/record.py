@@ -19,8 +19,6 @@ from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 from mlthresh import ThresholdSet
 
-__all__ = ["RunRecord", "load_record"]
-
 
 @dataclass(frozen=True)
 class RunRecord:

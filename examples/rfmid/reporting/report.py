@@ -10,8 +10,6 @@ from examples.rfmid.reporting.model_card import write_model_card
 from examples.rfmid.reporting.record import load_record
 from examples.rfmid.reporting.text import write_markdown
 
-__all__ = ["report"]
-
 
 def report(run: Path) -> Path:
     """Draw the figures of an evaluated run, write its report and its model card.

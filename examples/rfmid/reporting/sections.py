@@ -9,18 +9,6 @@ from examples.rfmid.reporting.record import RunRecord
 from examples.rfmid.settings import ModelConfig
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
-__all__ = [
-    "NOT_A_DEVICE",
-    "calibration_table",
-    "certified",
-    "certified_title",
-    "class_table",
-    "recall_floor",
-    "settings_table",
-    "split_table",
-    "subgroups",
-]
-
 _SPLITS = {"train": "training", "val": "validation", "certify": "set aside", "test": "test"}
 NOT_A_DEVICE = """\
 **This is not a medical device.** It is an example of method, not certified, and not for use on

@@ -24,8 +24,6 @@ from examples.rfmid.reporting.sections import (
 )
 from examples.rfmid.tables import counted, markdown_table, number, with_interval
 
-__all__ = ["write_markdown"]
-
 _RULE_NAMES = {"grid": "grid", "exact": "exact", "pooled": "pooled", "in_use": "as shipped"}
 _DRAWINGS = """\
 > **DRAWINGS, NOT PATIENTS.** Every image here was drawn by a program, and each disease is a sign

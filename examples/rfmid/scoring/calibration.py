@@ -10,8 +10,6 @@ import numpy.typing as npt
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.tables import number
 
-__all__ = ["calibration", "calibration_summary"]
-
 _N_BINS = 10
 
 _Scores = npt.NDArray[np.floating[Any]]

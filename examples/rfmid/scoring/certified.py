@@ -9,8 +9,6 @@ from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
 from mlthresh import ThresholdSet, verify_thresholds
 
-__all__ = ["CONFIDENCE", "certified_recall", "certified_summary"]
-
 CONFIDENCE = 0.9
 
 _WHY_NOT = (

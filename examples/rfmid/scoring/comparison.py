@@ -14,8 +14,6 @@ from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet
 
-__all__ = ["DECK", "Rule", "chosen_thresholds", "decided", "macro_f1_difference", "macro_f1_of"]
-
 DECK = ThresholdConfig()
 
 _Float64Array = npt.NDArray[np.float64]

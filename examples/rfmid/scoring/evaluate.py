@@ -41,8 +41,6 @@ from examples.rfmid.scoring.subgroups import by_subgroup
 from examples.rfmid.tables import number, text_table, with_interval
 from mlthresh import MultilabelReport, ThresholdSet, multilabel_report
 
-__all__ = ["EVALUATION", "evaluate", "input_digests", "recall_floor"]
-
 EVALUATION = "evaluation.json"
 
 _AVERAGES = (

@@ -30,8 +30,6 @@ from mlthresh import ThresholdSet, multilabel_report, verify_thresholds
 if TYPE_CHECKING:
     from examples.rfmid.serving.bundle import Bundle
 
-__all__ = ["CONFIDENCE", "evaluate_external", "external_digests", "external_results"]
-
 CONFIDENCE = 0.9
 
 _BATCH = 32

@@ -20,8 +20,6 @@ import numpy.typing as npt
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.tables import number, with_interval
 
-__all__ = ["grade_agreement", "grade_summary", "mean_absolute_error", "quadratic_kappa"]
-
 _CONFIDENCE = 0.95
 _SEED = 0
 

@@ -18,8 +18,6 @@ from mlthresh import (
     multilabel_report,
 )
 
-__all__ = ["choose_thresholds", "is_better", "validation_metrics"]
-
 _N_SPLITS = 5
 
 # What selects the model -> the entry of ``metrics.jsonl``, and whether more of it is better.

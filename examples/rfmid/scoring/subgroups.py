@@ -11,8 +11,6 @@ import numpy as np
 from examples.rfmid.predictions import Predictions
 from mlthresh import InputError, ThresholdSet, multilabel_report
 
-__all__ = ["by_subgroup", "in_bands"]
-
 _MOST_NUMBERS = 8  # a column with more different numbers is cut into bands
 _N_BANDS = 4
 _AVERAGES = ("micro_recall", "micro_precision", "macro_f1", "macro_auroc")

@@ -12,8 +12,6 @@ from examples.rfmid.scoring.selection import choose_thresholds
 from examples.rfmid.settings import ThresholdConfig
 from mlthresh import ThresholdSet, find_optimal_thresholds
 
-__all__ = ["tune"]
-
 
 def tune(
     run: Path,

@@ -18,8 +18,6 @@ import torch
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["check_archive"]
-
 _MEMBERS = re.compile(
     r"(models/model\.json|data/weights/(weight_\d+|\w+_config\.json)"
     r"|data/constants/(tensor_\d+|\w+_config\.json)"

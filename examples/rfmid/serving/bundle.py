@@ -21,8 +21,6 @@ from examples.rfmid.training.pooled import configured_network
 from examples.rfmid.training.saved_grades import Grader, load_grader
 from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
 
-__all__ = ["Bundle", "Outputs", "described", "load_bundle", "replace_thresholds"]
-
 Outputs: TypeAlias = tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]
 
 

@@ -18,8 +18,6 @@ from examples.rfmid.scoring.chosen import load_thresholds
 from examples.rfmid.serving.bundle import Bundle, load_bundle
 from mlthresh import ThresholdSet
 
-__all__ = ["Ensemble", "load_predictor", "save_ensemble"]
-
 _FORMAT = {"format": "rfmid.ensemble", "version": 1}
 _PINNED = ("sha256", "posterior", "preprocessing")
 

@@ -12,8 +12,6 @@ from examples.rfmid.serving.bundle import Bundle
 from examples.rfmid.serving.ensemble import Ensemble
 from examples.rfmid.serving.exported import Exported
 
-__all__ = ["Examination", "Grade", "Predictor", "examine", "most_probable_grade"]
-
 Predictor: TypeAlias = Bundle | Ensemble | Exported
 
 

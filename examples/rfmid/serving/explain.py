@@ -21,8 +21,6 @@ from examples.rfmid.serving.grad_cam import grad_cam
 from examples.rfmid.serving.predict import photographs
 from examples.rfmid.tables import counted
 
-__all__ = ["explain", "map_numbers"]
-
 
 def explain(
     run: Path,

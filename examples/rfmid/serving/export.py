@@ -21,8 +21,6 @@ from examples.rfmid.serving.exported import Exported, load_exported
 from examples.rfmid.tables import counted
 from mlthresh import export_onnx, export_program
 
-__all__ = ["export"]
-
 _TOLERANCE = 1e-5  # of a probability: rounding through a deep network in float32
 _BATCH = 16
 

@@ -21,8 +21,6 @@ from examples.rfmid.serving.archive import check_archive
 from examples.rfmid.serving.bundle import Outputs, described
 from mlthresh import ThresholdSet
 
-__all__ = ["Exported", "load_exported"]
-
 
 @dataclass(frozen=True)
 class Exported:

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["grad_cam"]
-
 
 def grad_cam(
     network: nn.Module, head: str, inputs: Tensor, columns: Sequence[int]

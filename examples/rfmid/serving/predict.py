@@ -18,8 +18,6 @@ from examples.rfmid.serving.examine import Examination, Predictor, examine, most
 from examples.rfmid.serving.exported import load_exported
 from examples.rfmid.tables import counted, number, text_table
 
-__all__ = ["NOTE", "Prediction", "as_csv", "photographs", "predict"]
-
 NOTE = "This is not a medical device. How far to trust a probability is in the run's report."
 
 

@@ -17,8 +17,6 @@ from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import load_config
 from examples.rfmid.settings.presets import PRESETS
 
-__all__ = ["parse_call", "takes_config"]
-
 _PRESET = Annotated[
     str,
     tyro.conf.arg(

@@ -7,8 +7,6 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["require", "require_choices", "require_range"]
-
 
 def require(condition: bool, message: str) -> None:  # noqa: FBT001
     """Raise a RecipeError with this message unless the condition holds."""

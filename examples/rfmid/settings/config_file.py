@@ -13,8 +13,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json, write_json
 from examples.rfmid.settings import Config
 
-__all__ = ["config_from_dict", "config_to_dict", "differences", "load_config", "save_config"]
-
 # What a run did before there was the setting, where that isn't its default.
 _FORMERLY = {"loss.link": False}
 

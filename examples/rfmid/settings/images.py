@@ -11,8 +11,6 @@ import tyro
 
 from examples.rfmid.settings.checks import require, require_choices, require_range
 
-__all__ = ["AugmentationConfig", "DataConfig", "ImageConfig"]
-
 
 @dataclass(frozen=True)
 class DataConfig:

@@ -24,8 +24,6 @@ from examples.rfmid.settings import (
     TrainingConfig,
 )
 
-__all__ = ["PRESETS"]
-
 _DEFAULT = Config()
 
 _AFTER = Config(

@@ -9,16 +9,6 @@ from typing import Literal
 
 from examples.rfmid.settings.checks import require, require_choices, require_range
 
-__all__ = [
-    "ARCHITECTURES",
-    "LossConfig",
-    "ModelConfig",
-    "OptimizerConfig",
-    "RuntimeConfig",
-    "ThresholdConfig",
-    "TrainingConfig",
-]
-
 ARCHITECTURES = ("convnext_tiny", "convnext_small", "convnext_base", "convnext_demo")
 
 

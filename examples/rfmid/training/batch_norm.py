@@ -10,8 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-__all__ = ["synchronise_batch_norm"]
-
 
 def synchronise_batch_norm(model: nn.Module) -> None:
     """Let every BatchNorm2d of the model see the images of all ranks; its state stays the same."""

@@ -13,8 +13,6 @@ from torch import Tensor
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import replacing
 
-__all__ = ["Checkpoint", "load_checkpoint", "save_checkpoint"]
-
 
 @dataclass(frozen=True)
 class Checkpoint:

@@ -8,8 +8,6 @@ from typing import Any
 from examples.rfmid.data.splits import FundusData
 from examples.rfmid.settings import Config
 
-__all__ = ["report_data", "report_epoch"]
-
 _SPLITS = {"train": "training", "val": "validation", "certify": "set aside", "test": "test"}
 
 

@@ -11,8 +11,6 @@ import torch
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import Config
 
-__all__ = ["autocast", "choose_device", "default_workers", "memory_format", "torch_settings"]
-
 
 def choose_device(name: str) -> torch.device:
     """Return the device of this name; ``"auto"``: a GPU where there is one."""

@@ -25,8 +25,6 @@ from examples.rfmid.training.session import Session, build_session
 from examples.rfmid.training.step import loading_errors, progress, training_step
 from examples.rfmid.training.world import joined_world
 
-__all__ = ["find_lr", "smoothed", "suggest", "sweep"]
-
 _WIDTH = 1 / 40  # of the smoothing, as a part of the sweep; a batch's loss jumps about
 _DIVERGED = 4.0  # times the smallest smoothed loss
 

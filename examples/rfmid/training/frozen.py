@@ -27,8 +27,6 @@ from examples.rfmid.training.device import autocast
 from examples.rfmid.training.loading import Loading
 from examples.rfmid.training.model import Network
 
-__all__ = ["FeatureSet", "ViewSet", "as_given", "compute_features"]
-
 
 class FeatureSet(Dataset[Tensor]):
     """What the head is given for each image, without any random change."""

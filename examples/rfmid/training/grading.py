@@ -28,14 +28,6 @@ from torch.nn import functional as F  # noqa: N812
 
 from examples.rfmid.training.model import Network
 
-__all__ = [
-    "GradedHead",
-    "add_grades",
-    "grade_loss",
-    "grade_probabilities",
-    "without_grades",
-]
-
 _LEAST_GAP = 0.01  # between neighbouring cut-points
 
 

@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["last_layer", "load_backbone", "read_weights"]
-
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:
     """Read a state dictionary, ``.safetensors`` or PyTorch's, without unpickling code."""

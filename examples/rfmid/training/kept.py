@@ -15,8 +15,6 @@ from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.session import Session
 from examples.rfmid.training.step import predict_logits
 
-__all__ = ["keep_outputs", "kept_outputs"]
-
 
 def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Tensor) -> None:
     """Write the diseases' outputs of epoch 0, 1, ... for every split that isn't trained on.

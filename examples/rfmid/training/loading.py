@@ -19,8 +19,6 @@ from examples.rfmid.settings import Config
 from examples.rfmid.training.device import default_workers, memory_format
 from examples.rfmid.training.world import World
 
-__all__ = ["Loading"]
-
 
 @dataclass(frozen=True)
 class Loading:

@@ -18,8 +18,6 @@ from torchvision.models.convnext import CNBlock, CNBlockConfig, ConvNeXt
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.training.initial_weights import load_backbone, read_weights
 
-__all__ = ["Network", "build_network"]
-
 
 class Network(NamedTuple):
     """A network and the dotted name of its head, the submodule that ends in the logits."""

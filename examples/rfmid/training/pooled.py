@@ -18,8 +18,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.settings import Config
 from examples.rfmid.training.model import Network, build_network
 
-__all__ = ["PooledNetwork", "StandardisedLinear", "configured_network", "pooled_network"]
-
 
 class StandardisedLinear(nn.Module):
     """A linear layer on features of mean 0 and standard deviation 1.

@@ -15,8 +15,6 @@ from examples.rfmid.training.initial_weights import last_layer
 from examples.rfmid.training.model import Network
 from mlthresh import FocalPosterior
 
-__all__ = ["prevalence_logits", "start_at_prevalence"]
-
 _FAR = 1000.0  # a logit that no pos_weight in float64 moves to the other side of 0
 _HALVINGS = 80  # of an interval of 2 _FAR: down to float64's resolution
 

@@ -19,8 +19,6 @@ from examples.rfmid.training.session import Session, build_session
 from examples.rfmid.training.step import learn, training_step
 from examples.rfmid.training.world import joined_world
 
-__all__ = ["measure", "profile"]
-
 
 def profile(config: Config, output: Path | None = None, *, steps: int = 50) -> dict[str, Any]:
     """Train for some steps, print where the time went, and write it as JSON.

@@ -14,8 +14,6 @@ from examples.rfmid.settings import Config
 from examples.rfmid.settings.config_file import differences, load_config, save_config
 from mlthresh import FileFormatError, load_model
 
-__all__ = ["check_claim", "claim_folder", "claimed", "has_whole_model"]
-
 # Where the data lies may change, for what it is has a fingerprint in the checkpoint.
 _MAY_CHANGE = (
     *("runtime.", "data.folder", "data.train_", "data.val_", "data.test_"),

@@ -16,8 +16,6 @@ from examples.rfmid.files import replacing
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.grading import GradedHead, grade_probabilities
 
-__all__ = ["Grader", "load_grader", "save_grades"]
-
 _PRESENCE = "head."  # the part of a `GradedHead` that is saved with the model
 
 

@@ -35,8 +35,6 @@ from mlthresh import (
     ratio_cosine_schedule,
 )
 
-__all__ = ["Session", "build_session"]
-
 
 @dataclass(frozen=True)
 class Session:

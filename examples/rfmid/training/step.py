@@ -16,8 +16,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.training.device import autocast
 from examples.rfmid.training.session import Session
 
-__all__ = ["learn", "loading_errors", "predict_logits", "progress", "training_step"]
-
 
 def training_step(session: Session, batch: Any) -> tuple[Tensor, int]:
     """Learn from a batch of the loader; return its mean loss, still on the device, and its size."""

@@ -39,8 +39,6 @@ from examples.rfmid.training.versions import installed_versions
 from examples.rfmid.training.world import joined_world
 from mlthresh import save_model
 
-__all__ = ["train"]
-
 
 def train(config: Config, run: Path, *, resume: bool = False, overwrite: bool = False) -> None:
     """Train a classifier and leave everything the later steps need in a run folder.

@@ -7,8 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 import mlthresh
 
-__all__ = ["installed_versions"]
-
 _PACKAGES = ("numpy", "pillow", "safetensors", "scikit-learn", "torch", "torchvision")
 
 

@@ -22,8 +22,6 @@ from torch.nn.parallel import DistributedDataParallel
 from examples.rfmid.training.batch_norm import synchronise_batch_norm
 from examples.rfmid.training.device import choose_device
 
-__all__ = ["World", "joined_world"]
-
 _T = TypeVar("_T")
 
 _PATIENCE = timedelta(hours=2)  # rank 0 may have all the photographs to decode first

@@ -24,8 +24,6 @@ from .macula import (
 )
 from .scars import chorioretinitis, laser_scars, retinitis
 
-__all__ = ["SIGNS", "Sign"]
-
 Sign = Callable[[Retina, np.random.Generator], None]
 
 SIGNS: dict[str, Sign] = {

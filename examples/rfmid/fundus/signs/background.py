@@ -7,8 +7,6 @@ import numpy as np
 from examples.rfmid.fundus.canvas import Canvas
 from examples.rfmid.fundus.retina import Retina, smooth_step
 
-__all__ = ["media_haze", "myopia", "tessellation"]
-
 
 def media_haze(retina: Retina, rng: np.random.Generator) -> None:
     """MH: a cloudy lens or vitreous blurs the photograph and lays a pale veil over it."""

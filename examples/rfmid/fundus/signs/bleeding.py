@@ -10,8 +10,6 @@ from examples.rfmid.fundus.retina import Retina
 from .disc import swell_disc
 from .places import BLOOD, COTTON, EXUDATE, Points, around, clear_of_disc
 
-__all__ = ["branch_vein_occlusion", "central_vein_occlusion", "diabetic_retinopathy"]
-
 
 def diabetic_retinopathy(retina: Retina, rng: np.random.Generator) -> None:
     """DR: microaneurysms and blot haemorrhages, hard exudates, cotton-wool spots."""

@@ -9,8 +9,6 @@ from examples.rfmid.fundus.retina import Retina, smooth_step
 
 from .places import BLOOD
 
-__all__ = ["optic_disc_cupping", "optic_disc_edema", "optic_disc_pallor", "swell_disc"]
-
 
 def optic_disc_cupping(retina: Retina, rng: np.random.Generator) -> None:
     """ODC: the pale cup takes up most of the disc, as in glaucoma."""

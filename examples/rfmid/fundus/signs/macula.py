@@ -9,13 +9,6 @@ from examples.rfmid.fundus.retina import Retina, smooth_step
 
 from .places import BLOOD, EXUDATE, PIGMENT, around, clear_of_disc
 
-__all__ = [
-    "central_serous_retinopathy",
-    "drusen",
-    "macular_degeneration",
-    "pigment_epithelium_changes",
-]
-
 
 def drusen(retina: Retina, rng: np.random.Generator) -> None:
     """DN: many small soft yellow spots around the macula."""

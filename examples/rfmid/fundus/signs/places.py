@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 from examples.rfmid.fundus.retina import Colour, Retina
 
-__all__ = ["BLOOD", "COTTON", "EXUDATE", "PIGMENT", "around", "clear_of_disc"]
-
 Points = NDArray[np.float64]
 
 # Factors that stain what lies beneath.

@@ -9,8 +9,6 @@ from examples.rfmid.fundus.retina import Retina
 
 from .places import BLOOD, COTTON, PIGMENT, around, clear_of_disc
 
-__all__ = ["chorioretinitis", "laser_scars", "retinitis"]
-
 
 def laser_scars(retina: Retina, rng: np.random.Generator) -> None:
     """LS: rows of round pale burns, many with a pigmented heart, outside the macula."""

@@ -22,14 +22,6 @@ from examples.rfmid.reporting.figures.style import (
 from examples.rfmid.reporting.record import RunRecord
 from mlthresh import ClassCounts, ForestDisplay, ImbalanceDisplay
 
-__all__ = [
-    "class_distribution",
-    "confusion_frequent",
-    "confusion_rare",
-    "f1_by_class",
-    "mean_scores",
-]
-
 _MOST_CLASSES = 10  # in a sheet of confusion matrices
 
 

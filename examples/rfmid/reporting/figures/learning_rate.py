@@ -18,8 +18,6 @@ from examples.rfmid.reporting.figures.style import (
     styled,
 )
 
-__all__ = ["learning_rate_sweep"]
-
 
 @styled
 def learning_rate_sweep(

@@ -11,8 +11,6 @@ from examples.rfmid.reporting.figures.style import grid_of_axes, new_figure, sho
 from examples.rfmid.reporting.record import RunRecord
 from mlthresh import OperatingPointDisplay, ThresholdDisplay
 
-__all__ = ["roc_curves", "threshold_sweep"]
-
 _MOST_SWEPT = 6
 
 

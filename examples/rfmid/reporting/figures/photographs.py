@@ -35,8 +35,6 @@ from examples.rfmid.reporting.figures.style import (
 )
 from examples.rfmid.reporting.record import RunRecord
 
-__all__ = ["augmentation", "examples", "healthy_and_diseased", "samples"]
-
 _MOST_DISEASES = 5  # columns of the sample sheet, beside "none"
 _MOST_EXAMPLES = 4  # of each kind of outcome
 _MOST_DESCRIBED = 3  # diseases beside the healthy retina

@@ -18,8 +18,6 @@ from examples.rfmid.reporting.figures.style import (
     styled,
 )
 
-__all__ = ["CAUTION", "saliency_overlays"]
-
 CAUTION = (
     "Bright: where the network's last features raise the score. This is no evidence of what the "
     "model used, and none of where a disease is."

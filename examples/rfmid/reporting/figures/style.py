@@ -23,24 +23,6 @@ from PIL import Image
 
 from examples.rfmid.files import replacing
 
-__all__ = [
-    "BLACK",
-    "BLUE",
-    "GREEN",
-    "GREY",
-    "LIGHT",
-    "ORANGE",
-    "PURPLE",
-    "SKY",
-    "VERMILLION",
-    "grid_of_axes",
-    "new_figure",
-    "save_figure",
-    "shortened",
-    "show_image",
-    "styled",
-]
-
 BLACK, GREY, LIGHT = "#222222", "#767676", "#E4E4E4"
 BLUE, SKY, GREEN = "#0072B2", "#56B4E9", "#009E73"
 ORANGE, VERMILLION, PURPLE = "#E69F00", "#D55E00", "#CC79A7"

@@ -24,8 +24,6 @@ from examples.rfmid.reporting.figures.style import (
 )
 from examples.rfmid.reporting.record import RunRecord
 
-__all__ = ["f1_by_epoch", "learning_rates", "training_curves"]
-
 _SCORES = {
     "val_macro_f1_at_half": ("macro-F1 at 0.5", SKY),
     "val_macro_f1_tuned": ("macro-F1, tuned (apparent)", VERMILLION),

@@ -29,8 +29,6 @@ from examples.rfmid.serving.web.limits import Limits
 from examples.rfmid.serving.web.pool import Pool
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["make_app", "make_server"]
-
 _SPARE_CONNECTIONS = 64  # beside those that send photographs
 _MEDIA_TYPES = {"css": "text/css", "html": "text/html", "js": "text/javascript"}
 

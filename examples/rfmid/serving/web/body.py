@@ -9,8 +9,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["Body"]
-
 _MOST_DISCARDED = 4  # times the limit
 
 

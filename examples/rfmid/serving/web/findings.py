@@ -9,8 +9,6 @@ from typing import Any
 from examples.rfmid.serving.examine import Examination, most_probable_grade
 from mlthresh import ThresholdSet
 
-__all__ = ["about_classes", "findings"]
-
 
 def about_classes(
     names: Mapping[str, str], thresholds: ThresholdSet, certified: Mapping[str, Any]

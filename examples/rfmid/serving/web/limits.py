@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from examples.rfmid.errors import RecipeError
 
-__all__ = ["Limits"]
-
 _MOST_MEGAPIXELS = 178  # above it Pillow refuses, and `predict` with it
 
 

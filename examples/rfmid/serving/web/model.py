@@ -32,8 +32,6 @@ from examples.rfmid.serving.web.findings import about_classes, findings
 from examples.rfmid.serving.web.photograph import open_photograph
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["ServedModel"]
-
 _SHOWN_SIDE = 448  # pixels of the picture that is sent back
 
 

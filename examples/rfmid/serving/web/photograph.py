@@ -9,8 +9,6 @@ from PIL import Image, UnidentifiedImageError
 from examples.rfmid.data.images import DECODING_ERRORS, upright_rgb
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["FORMATS", "open_photograph"]
-
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 
 

@@ -11,8 +11,6 @@ from typing import Any
 from examples.rfmid.serving.web.process import WorkerProcess
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["Pool"]
-
 
 class Pool:
     """Workers, a place for each photograph that waits for one, and no more places.

@@ -12,8 +12,6 @@ from typing import Any
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.serving.web.refusals import Refusal
 
-__all__ = ["WorkerProcess"]
-
 
 class WorkerProcess:
     """A process that answers one request at a time.

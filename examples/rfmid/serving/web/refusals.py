@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["Refusal"]
-
 
 class Refusal(Exception):  # noqa: N818  (often nobody's error)
     """What is answered instead of findings.

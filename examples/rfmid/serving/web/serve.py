@@ -17,8 +17,6 @@ from examples.rfmid.serving.web.pool import Pool
 from examples.rfmid.serving.web.process import WorkerProcess
 from examples.rfmid.serving.web.worker import work
 
-__all__ = ["serve"]
-
 
 def serve(
     source: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None,

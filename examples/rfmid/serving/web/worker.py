@@ -18,8 +18,6 @@ from mlthresh import MlthreshError
 if TYPE_CHECKING:
     from examples.rfmid.serving.web.model import ServedModel
 
-__all__ = ["work"]
-
 
 def work(connection: Connection, source: str, max_pixels: int, n_workers: int) -> None:
     """Answer requests: a line of JSON and a photograph in, a status and an answer out.

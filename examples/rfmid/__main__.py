@@ -69,7 +69,7 @@ def _run(command: str, arguments: list[str]) -> None:
     if takes_config(function):
         function(**parse_call(function, arguments, prog))
     else:
-        tyro.cli(function, args=arguments, prog=prog)
+        tyro.cli(function, args=arguments, prog=prog, config=(tyro.conf.OmitArgPrefixes,))
 
 
 def _function(command: str) -> Callable[..., Any]:

@@ -22,6 +22,7 @@ pytest.importorskip("uvicorn")
 from examples.rfmid.__main__ import main
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
+from examples.rfmid.serving.web.limits import Limits
 from examples.rfmid.serving.web.model import ServedModel
 from examples.rfmid.serving.web.serve import serve
 from tests.rfmid.page_server import PATIENCE, ask, until
@@ -157,7 +158,7 @@ def test_what_cannot_be_served_is_said_at_once(
     with pytest.raises(RecipeError, match="cannot read"):
         ServedModel(tmp_path, 1_000_000)
     with pytest.raises(RecipeError, match="max_files must be at least 1"):
-        serve(served_run.path, max_files=0)
+        serve(served_run.path, limits=Limits(max_files=0))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(RecipeError, match=f"port {port}"):

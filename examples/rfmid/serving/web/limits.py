@@ -15,29 +15,21 @@ class Limits:
 
     The server holds at most ``(workers + max_waiting) * max_megabytes`` of photographs, and each
     worker decodes one of ``max_megapixels`` at a time.
-
-    Attributes
-    ----------
-    max_megabytes
-        Size of a file, in units of 1,000,000 bytes.
-    max_megapixels
-        Width times height, in units of 1,000,000 pixels.
-    max_files
-        How many are taken at once on the page, which sends them one by one.
-    max_waiting
-        How many may wait for a worker; who comes then is told that the server is busy.
-    workers
-        Processes that each hold the model.
-    max_seconds
-        How long a file may take to arrive, and again to be worked on.
     """
 
     max_megabytes: float = 20.0
+    """Largest file, in units of 1,000,000 bytes."""
     max_megapixels: float = 50.0
+    """Largest photograph, width times height in units of 1,000,000 pixels; the size is read before
+    it is decoded."""
     max_files: int = 50
+    """How many files the page takes at once; it sends them one by one."""
     max_waiting: int = 16
+    """How many photographs may wait; who comes then is told that the server is busy."""
     workers: int = 1
+    """Processes that each hold the model, and share the cores."""
     max_seconds: float = 60.0
+    """How long a photograph may take to arrive, and again to be worked on."""
 
     def __post_init__(self) -> None:
         for name in ("max_megabytes", "max_megapixels", "max_seconds"):

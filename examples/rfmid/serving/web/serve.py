@@ -17,6 +17,8 @@ from examples.rfmid.serving.web.pool import Pool
 from examples.rfmid.serving.web.process import WorkerProcess
 from examples.rfmid.serving.web.worker import work
 
+_DEFAULT = Limits()
+
 
 def serve(
     source: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None,
@@ -26,12 +28,7 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     allow_host: tuple[str, ...] = (),
-    max_megabytes: float = Limits.max_megabytes,
-    max_megapixels: float = Limits.max_megapixels,
-    max_files: int = Limits.max_files,
-    max_waiting: int = Limits.max_waiting,
-    max_seconds: float = Limits.max_seconds,
-    workers: int = Limits.workers,
+    limits: Limits = _DEFAULT,
 ) -> None:
     """Serve a page on which photographs are dropped and their findings seen, until Ctrl-C.
 
@@ -53,18 +50,8 @@ def serve(
         0: any that is free.
     allow_host
         Names by which others reach this machine; addresses and localhost need not be listed.
-    max_megabytes
-        Largest file.
-    max_megapixels
-        Largest photograph; the size is read before it is decoded.
-    max_files
-        How many files the page takes at once.
-    max_waiting
-        How many photographs may wait; who comes then is told that the server is busy.
-    max_seconds
-        How long a photograph may take to arrive, and again to be worked on.
-    workers
-        Processes that each hold the model, and share the cores.
+    limits
+        What is taken, and how much at once.
 
     Raises
     ------
@@ -72,7 +59,6 @@ def serve(
         If not one model is named, or it isn't there; if a limit is out of range, the address can't
         be had, or a package is missing.
     """
-    limits = Limits(max_megabytes, max_megapixels, max_files, max_waiting, workers, max_seconds)
     try:
         from examples.rfmid.serving.web.app import make_app, make_server
     except ImportError as error:

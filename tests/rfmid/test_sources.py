@@ -64,6 +64,21 @@ def test_images_are_added_with_missing_labels(data_folder: Path, clinic: Make) -
     assert data.summary["digest"] != alone.summary["digest"]
 
 
+def test_a_class_may_be_labelled_in_the_other_set_alone(data_folder: Path, clinic: Make) -> None:
+    path = data_folder / "Training_Labels.csv"
+    header, *lines = path.read_text("utf-8-sig").splitlines()
+    path.write_text("\n".join([header, *(line.rpartition(",")[0] + "," for line in lines)]))
+    alone = load_data(settings(data_folder))
+    assert alone.class_names == ("DR", "MH")
+    assert [entry["code"] for entry in alone.summary["dropped_classes"]] == ["BRVO"]
+    other = clinic()
+    data = load_data(settings(data_folder, f"{other}={other.parent / 'map.json'}"))
+    assert data.class_names == ("DR", "MH", "BRVO")
+    assert np.isnan(data.train.labels[:24, 2]).all()
+    np.testing.assert_array_equal(data.train.labels[24:, 2], [1, *[0] * 7])
+    assert data.summary["classes"][2]["counts"] == {"train": 1, "val": 2, "test": 2}
+
+
 def test_equal_ids_and_patients_of_two_sets_stay_apart(data_folder: Path, clinic: Make) -> None:
     one, other = clinic("a/clinic"), clinic("b/clinic")
     for root in (one, other):

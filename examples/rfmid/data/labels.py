@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -53,13 +54,20 @@ class LabelTable:
     grades: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
-def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = None) -> LabelTable:
+def read_labels(
+    path: Path,
+    config: DataConfig,
+    *,
+    like: LabelTable | None = None,
+    beside: Path | None = None,
+) -> LabelTable:
     """Read a label file, and check each cell.
 
     A column is left out if its name is empty or in ``config.ignore_columns`` or
     ``config.subgroup_columns``, or if fewer than half of its filled cells are 0 or 1 (an age, a
-    comment). Otherwise another value is an error. With `like`, the columns of that table decide,
-    and the classes come in its order.
+    comment). Otherwise another value is an error. A column without a filled cell is a class if the
+    label file `beside` holds labels in it. With `like`, the columns of that table decide, and the
+    classes come in its order.
 
     Raises
     ------
@@ -68,11 +76,18 @@ def read_labels(path: Path, config: DataConfig, *, like: LabelTable | None = Non
         other than 0 or 1. The message names file, row and class.
     """
     header, rows = read_rows(path)
-    return table_of(path, header, rows, config, like=like)
+    recorded = [] if beside is None else _label_columns(*read_rows(beside))
+    return table_of(path, header, rows, config, like=like, recorded=recorded)
 
 
 def table_of(
-    path: Path, header: list[str], rows: Rows, config: DataConfig, *, like: LabelTable | None = None
+    path: Path,
+    header: list[str],
+    rows: Rows,
+    config: DataConfig,
+    *,
+    like: LabelTable | None = None,
+    recorded: Collection[str] = (),
 ) -> LabelTable:
     """Return the content of a label file that has been read; see `read_labels`."""
     id_at = _id_position(header, config, path)
@@ -86,8 +101,12 @@ def table_of(
     for name in grade_columns(columns, header):
         del columns[name]
     if like is None:
+        here = _label_columns(header, rows)
         class_names = [
-            name for name, at in columns.items() if _holds_labels([row[at] for _, row in rows])
+            name
+            for name, at in columns.items()
+            if name in here
+            or (name in recorded and all(row[at].lower() in _MISSING for _, row in rows))
         ]
         if not class_names:
             raise RecipeError(f"{path} has no class column; its columns are {', '.join(header)}")
@@ -199,9 +218,14 @@ def _check_ids(ids: list[str], rows: Rows, path: Path) -> None:
         first[name] = line
 
 
-def _holds_labels(cells: list[str]) -> bool:
-    filled = [cell for cell in cells if cell.lower() not in _MISSING]
-    return 2 * sum(cell in _VALUES for cell in filled) >= max(1, len(filled))
+def _label_columns(header: list[str], rows: Rows) -> list[str]:
+    """Return the columns at least half of whose filled cells are labels."""
+    found = []
+    for at, name in enumerate(header):
+        filled = [row[at] for _, row in rows if row[at].lower() not in _MISSING]
+        if 2 * sum(cell in _VALUES for cell in filled) >= max(1, len(filled)):
+            found.append(name)
+    return found
 
 
 def _label(cell: str, where: str) -> float:

@@ -16,7 +16,7 @@ from examples.rfmid.data.grades import grade_levels
 from examples.rfmid.data.images import repeated_images
 from examples.rfmid.data.label_map import join_columns, read_label_map
 from examples.rfmid.data.labels import LabelTable, read_labels
-from examples.rfmid.data.layout import SPLITS, SplitLayout, find_layout
+from examples.rfmid.data.layout import SplitLayout, find_layout
 from examples.rfmid.data.sources import add_sources
 from examples.rfmid.data.split import Split, counted_names, match_images
 from examples.rfmid.errors import RecipeError
@@ -156,10 +156,14 @@ def load_data(config: DataConfig) -> FundusData:
 
 
 def _read_tables(layouts: Mapping[str, SplitLayout], config: DataConfig) -> dict[str, LabelTable]:
-    """Read the three label files, which must have the same columns."""
-    tables: dict[str, LabelTable] = {}
-    for name in SPLITS:
-        tables[name] = read_labels(layouts[name].labels, config, like=tables.get("train"))
+    """Read the three label files, which must have the same columns.
+
+    A class that no training image of the run's own is labelled for may be in ``extra_data``.
+    """
+    train = read_labels(layouts["train"].labels, config, beside=layouts["val"].labels)
+    tables = {"train": train}
+    for name in ("val", "test"):
+        tables[name] = read_labels(layouts[name].labels, config, like=train)
     if config.label_map is None:
         return tables
     label_map = read_label_map(config.label_map)

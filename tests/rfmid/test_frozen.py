@@ -203,7 +203,7 @@ def test_a_run_on_the_features_of_modules_is_explained_predicted_and_exported(
     train(config, run)
     path = load_data(config.data).test.paths[0]
     bundle = load_bundle(run)
-    probabilities, _ = bundle.decide(load_image(path))
+    probabilities, *_ = bundle.decide(load_image(path))
     saved = Predictions.load(RunFolder(run).predictions("test"))
     np.testing.assert_allclose(probabilities, saved.y_score[0], rtol=1e-4, atol=1e-7)
     maps, layer = grad_cam(

@@ -6,8 +6,6 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.runfolder import RunFolder
 from mlthresh import ThresholdSet
 
-__all__ = ["check_classes", "load_thresholds"]
-
 
 def load_thresholds(folder: RunFolder, class_names: tuple[str, ...]) -> ThresholdSet:
     """Read ``thresholds.json``, and check that it belongs to these classes in this order.

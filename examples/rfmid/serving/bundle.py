@@ -22,6 +22,8 @@ from examples.rfmid.training.saved_grades import Grader, load_grader
 from mlthresh import ThresholdedModel, ThresholdSet, load_model, save_model
 
 Outputs: TypeAlias = tuple[npt.NDArray[np.floating[Any]], npt.NDArray[np.bool_]]
+# The probability of each class, whether it is called, and by code the probability of each grade.
+Decided: TypeAlias = tuple[list[float], list[bool], dict[str, list[float]]]
 
 
 @dataclass(frozen=True)
@@ -59,26 +61,18 @@ class Bundle:
             probabilities, decisions = self.model(inputs)
         return probabilities.numpy(), decisions.numpy()
 
-    def decide(self, image: Image.Image) -> tuple[list[float], list[bool]]:
-        """Return the probability of each class and whether it is called."""
-        probabilities, decisions = self.infer(self.preprocessing(image)[None])
-        return probabilities[0].tolist(), decisions[0].tolist()
-
-    def decide_and_grade(
-        self, image: Image.Image
-    ) -> tuple[list[float], list[bool], dict[str, list[float]]]:
-        """Return the same, and the probability of each grade of the diseases that are graded."""
-        if self.grader is None:
-            return *self.decide(image), {}
+    def decide(self, image: Image.Image) -> Decided:
+        """Return what the model says of a photograph."""
         given: list[Tensor] = []
         head = self.model.model.get_submodule(self.head)
         hook = head.register_forward_pre_hook(lambda _, arguments: given.append(arguments[0]))
         try:
-            probabilities, decisions = self.decide(image)
+            probabilities, decisions = self.infer(self.preprocessing(image)[None])
         finally:
             hook.remove()
-        grades = {code: one[0] for code, one in self.grader(given[0]).items()}
-        return probabilities, decisions, grades
+        graded = {} if self.grader is None else self.grader(given[0])
+        grades = {code: one[0] for code, one in graded.items()}
+        return probabilities[0].tolist(), decisions[0].tolist(), grades
 
 
 def load_bundle(run: Path) -> Bundle:

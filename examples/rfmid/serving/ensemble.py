@@ -15,7 +15,7 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.files import read_json, write_json
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.scoring.chosen import load_thresholds
-from examples.rfmid.serving.bundle import Bundle, load_bundle
+from examples.rfmid.serving.bundle import Bundle, Decided, load_bundle
 from mlthresh import ThresholdSet
 
 _FORMAT = {"format": "rfmid.ensemble", "version": 1}
@@ -39,11 +39,11 @@ class Ensemble:
     thresholds: ThresholdSet
     names: dict[str, str]
 
-    def decide(self, image: Image.Image) -> tuple[list[float], list[bool]]:
-        """Return the mean probability of each class and whether it is called."""
+    def decide(self, image: Image.Image) -> Decided:
+        """Return what the mean of the members' probabilities says; it grades nothing."""
         said = [member.decide(image)[0] for member in self.members]
         mean = np.array(said, dtype=np.float64).mean(axis=0, keepdims=True)
-        return mean[0].tolist(), self.thresholds.predict(mean)[0].tolist()
+        return mean[0].tolist(), self.thresholds.predict(mean)[0].tolist(), {}
 
 
 def save_ensemble(

@@ -45,11 +45,7 @@ class Examination:
 
 def examine(predictor: Predictor, image: Image.Image) -> Examination:
     """Show a photograph to a model, once. Only a run's own model grades severity."""
-    grades: dict[str, list[float]] = {}
-    if isinstance(predictor, Bundle):
-        probabilities, decisions, grades = predictor.decide_and_grade(image)
-    else:
-        probabilities, decisions = predictor.decide(image)
+    probabilities, decisions, grades = predictor.decide(image)
     return Examination(
         dict(zip(predictor.names, probabilities, strict=True)),
         dict(zip(predictor.names, decisions, strict=True)),

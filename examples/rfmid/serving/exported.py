@@ -18,7 +18,7 @@ from torch import Tensor
 from examples.rfmid.data.transforms import Preprocessing
 from examples.rfmid.errors import RecipeError
 from examples.rfmid.serving.archive import check_archive
-from examples.rfmid.serving.bundle import Outputs, described
+from examples.rfmid.serving.bundle import Decided, Outputs, described
 from mlthresh import ThresholdSet
 
 
@@ -46,10 +46,10 @@ class Exported:
             raise RecipeError("the model returned NaN: there is nothing to decide by")
         return probabilities, decisions
 
-    def decide(self, image: Image.Image) -> tuple[list[float], list[bool]]:
-        """Return the probability of each class and whether it is called."""
+    def decide(self, image: Image.Image) -> Decided:
+        """Return what the model says of a photograph; it grades nothing."""
         probabilities, decisions = self.infer(self.preprocessing(image)[None])
-        return probabilities[0].tolist(), decisions[0].tolist()
+        return probabilities[0].tolist(), decisions[0].tolist(), {}
 
 
 def load_exported(path: Path, suffix: str | None = None) -> Exported:

@@ -63,7 +63,7 @@ class DataConfig:
     """Disease names: rfmid, odir, none, a JSON or CSV file, or auto (see glossary.py)."""
 
     def __post_init__(self) -> None:
-        require(self.min_count >= 1, f"min_count must be at least 1, got {self.min_count}")
+        require_range(self, 1, math.inf, "min_count")
         require(
             0 <= self.certify_share < 1,
             f"certify_share must be at least 0 and below 1, got {self.certify_share}",
@@ -119,7 +119,7 @@ class ImageConfig:
 
     def __post_init__(self) -> None:
         require_choices(self)
-        require(self.image_size >= 32, f"image_size must be at least 32, got {self.image_size}")
+        require_range(self, 32, math.inf, "image_size")
         require(all(map(math.isfinite, self.mean)), f"mean must be finite, got {self.mean}")
         require(all(s > 0 for s in self.std), f"std must be above 0, got {self.std}")
 

@@ -42,14 +42,10 @@ class ModelConfig:
             f"package.module:function, got {self.architecture!r}",
         )
         require_choices(self)
-        require(self.views >= 1, f"views must be at least 1, got {self.views}")
-        require(
-            self.views == 1 or self.freeze == "backbone", "views is for a frozen backbone alone"
-        )
-        require(
-            not self.features or self.freeze == "backbone",
-            "features is for a frozen backbone alone",
-        )
+        require_range(self, 1, math.inf, "views")
+        for name, used in (("views", self.views > 1), ("features", len(self.features) > 0)):
+            frozen = self.freeze == "backbone"
+            require(frozen or not used, f"{name} is for a frozen backbone alone")
         require(bool(self.weights), "weights must be imagenet, none or a file, got an empty text")
         require(
             not (self.architecture == "convnext_demo" and self.weights == "imagenet"),
@@ -155,9 +151,8 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require_choices(self)
-        for name in ("epochs", "patience", "batch_size"):
-            require(getattr(self, name) >= 1, f"{name} must be at least 1: {getattr(self, name)}")
-        require(0 <= self.seed < 2**63, f"seed must be between 0 and 2**63 - 1, got {self.seed}")
+        require_range(self, 1, math.inf, "epochs", "patience", "batch_size")
+        require_range(self, 0, 2**63 - 1, "seed")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,6 @@ from examples.rfmid.training.model import Network, build_network
 class StandardisedLinear(nn.Module):
     """A linear layer on features of mean 0 and standard deviation 1.
 
-    Parameters
-    ----------
-    width, n_classes : int
-
-    Notes
-    -----
     Until `standardise` is called, features are taken as they are.
     """
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -139,7 +138,8 @@ def build_session(
             seed=key(config.training.seed),
         )
     criterion = _criterion(config, data.train)
-    posterior = _posterior(criterion)  # on the CPU
+    # On the CPU, as the criterion is still.
+    posterior = FocalPosterior(criterion.gamma, criterion.alpha, criterion.pos_weight)
     if config.model.head_bias == "prevalence":
         start_at_prevalence(built, data.train.labels, posterior)
     if data.grade_levels:
@@ -159,7 +159,8 @@ def build_session(
         n_ranks=world.size,
     )
     weights = sampler.importance_weights if config.training.importance_weights else None
-    targets = _targets(np.hstack([data.train.labels, data.grades("train")]), weights)
+    weight = np.ones(len(data.train), np.float32) if weights is None else weights
+    targets = np.column_stack([data.train.labels, data.grades("train"), weight])
     # A last batch of one image has no variance for batch normalisation.
     drop_last = len(sampler) * world.size % config.training.batch_size == 1
     loading = Loading(config, world, preprocessing)
@@ -214,24 +215,12 @@ def build_session(
     )
 
 
-def _targets(
-    labels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32] | None
-) -> npt.NDArray[np.float32]:
-    """Return labels and grades, and each image's weight in the loss as the last column."""
-    weight = np.ones(len(labels), np.float32) if weights is None else weights
-    return np.column_stack([labels, weight])
-
-
 def _criterion(config: Config, train: Split) -> FocalLossWithPosWeight:
     pos_weight = None
     if config.loss.pos_weight:
         weight = compute_pos_weight(train.labels, max_pos_weight=config.loss.max_pos_weight)
         pos_weight = torch.as_tensor(weight, dtype=torch.float32)
     return FocalLossWithPosWeight(config.loss.gamma, config.loss.alpha, pos_weight)
-
-
-def _posterior(criterion: FocalLossWithPosWeight) -> FocalPosterior:
-    return FocalPosterior(criterion.gamma, criterion.alpha, criterion.pos_weight)
 
 
 def _optimizer(config: Config, model: nn.Module, head: str) -> Optimizer:

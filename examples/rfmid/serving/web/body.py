@@ -13,14 +13,7 @@ _MOST_DISCARDED = 4  # times the limit
 
 
 class Body:
-    """What a request sends.
-
-    Parameters
-    ----------
-    request : Request
-    max_bytes : int
-    max_seconds : float
-    """
+    """What a request sends."""
 
     def __init__(self, request: Request, max_bytes: int, max_seconds: float) -> None:
         self._request, self._max_bytes, self._max_seconds = request, max_bytes, max_seconds

@@ -13,13 +13,7 @@ from examples.rfmid.serving.web.refusals import Refusal
 
 
 class Pool:
-    """Workers, a place for each photograph that waits for one, and no more places.
-
-    Parameters
-    ----------
-    workers : sequence of WorkerProcess
-    max_waiting : int
-    """
+    """Workers, a place for each photograph that waits for one, and no more places."""
 
     def __init__(self, workers: Sequence[WorkerProcess], max_waiting: int) -> None:
         self._workers = tuple(workers)

@@ -18,9 +18,8 @@ from tqdm import tqdm
 
 from mlthresh.exceptions import InputError
 
-from .grading import CUTS, grades_of
 from .label_sets import CODES, LabelSet, deal_label_sets
-from .render import draw_fundus
+from .render import CUTS, draw_fundus, grades_of
 
 MANIFEST = "fundus.json"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,10 @@ from .label_sets import CODES
 from .retina import Retina, plan_retina
 from .signs import SIGNS
 from .vessels import grow_tree
+
+# By graded disease, where its grade 2, 3, ... begins: in red lesions, standard deviation of the
+# blur in retinal units, and drusen.
+CUTS = MappingProxyType({"DR": (25.0, 42.0, 60.0), "MH": (0.022, 0.034), "DN": (45.0, 73.0)})
 
 
 def draw_fundus(
@@ -65,10 +70,19 @@ def draw_fundus(
     return photograph(canvas, camera_rng)
 
 
-def fundus_severity(labels: Iterable[str], *, rng: np.random.Generator) -> dict[str, float]:
-    """Return how much of each graded disease `draw_fundus` draws from the same generator state."""
-    retina, _ = _plan_eye(labels, rng)
-    return retina.severity
+def grades_of(labels: Iterable[str], rng: np.random.Generator) -> list[int]:
+    """Return the grade of each disease in `CUTS` as `draw_fundus` draws it; 0 where it is absent.
+
+    Examples
+    --------
+    >>> grades_of(["DR", "MH"], np.random.default_rng(1))[2]
+    0
+    """
+    severity = _plan_eye(labels, rng)[0].severity
+    return [
+        1 + int(np.searchsorted(cuts, severity[code], side="right")) if code in severity else 0
+        for code, cuts in CUTS.items()
+    ]
 
 
 def _plan_eye(

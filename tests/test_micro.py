@@ -212,6 +212,24 @@ def test_a_precision_of_zero_may_be_better_than_a_dear_hit():
     assert (y_score >= free.thresholds).sum(axis=0).tolist() == [8, 0]
 
 
+def test_the_alarms_that_a_class_is_spared_by_giving_it_up_do_not():
+    """They would lower the average so far that five late hits were worth fifteen alarms."""
+    y_true, y_score = np.zeros((100, 2)), np.full((100, 2), 0.1)
+    hits, alarms, late, silent = np.split(np.arange(100), [20, 35, 40])
+    for rows, label, score in ((hits, 1, 0.9), (alarms, 0, 0.5), (late, 1, 0.3)):
+        y_true[rows, 0], y_score[rows, 0] = label, score
+    y_true[silent[:2], 1] = 1  # among negatives of the same score
+    options = {"average": "micro", "min_precision": [0.1, 1]}
+    called = {
+        policy: find_optimal_thresholds(y_true, y_score, on_infeasible=policy, **options)
+        .predict(y_score)
+        .sum(axis=0)
+        .tolist()
+        for policy in ("never", "closest")
+    }
+    assert called == {"never": [20, 0], "closest": [40, 100]}
+
+
 def test_where_a_class_can_not_be_hit():
     """An alarm costs the average nothing if no class can be hit, else the fewest are best."""
     y_true, y_score = np.zeros((24, 2)), np.tile(np.arange(24) / 32, (2, 1)).T

@@ -172,6 +172,13 @@ def test_most_cuts_of_a_large_class_are_not_looked_at(objective, floors):
     assert kept[-1] == np.inf  # which no positive lies above, so nothing bounds it
 
 
+def test_no_cut_is_left_out_where_more_hits_may_be_worse():
+    y_true, y_score = large()
+    wanted = Objective("1,000 hits", lambda tp, fp, fn, tn: (tp == 1000) - fp / 1e6, True)
+    found = find_optimal_thresholds(y_true[:, 3:], y_score[:, 3:], objective=wanted)
+    assert found.recall[0] == 1000 / found.support[0]
+
+
 def test_a_few_cuts_and_those_of_which_none_is_feasible_stay_as_they_are():
     y_true, y_score = large()
     for c, floors in ((1, {}), (3, {"max_alarm_rate": [-1.0]})):

@@ -41,6 +41,18 @@ def tiny(data: Path, preset: str = "demo", **settings: Any) -> Config:
     return config
 
 
+def of_photographs(data: Path) -> dict[str, Any]:
+    """Return what `simulate_run` takes for a run on the photographs of `shared_data_folder`."""
+    splits = ("train", "val", "test")
+    return {
+        "codes": ("DR", "MH", "BRVO"),
+        "labels": {name: np.eye(3, dtype=np.float32)[np.arange(16) % 3] for name in splits},
+        "data": data,
+        "ids": {"val": tuple(map(str, range(101, 117))), "test": tuple(map(str, range(201, 217)))},
+        "n_epochs": 1,
+    }
+
+
 def simulate_labels(
     n: int, n_classes: int, rng: np.random.Generator, *, commonest: float = 0.2
 ) -> npt.NDArray[np.float32]:

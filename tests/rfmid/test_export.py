@@ -29,6 +29,7 @@ from examples.rfmid.serving.predict import predict
 from mlthresh import ThresholdSet
 from tests.rfmid.simulation import (
     CODES,
+    of_photographs,
     save_network,
     simulate_run,
     tiny_network,
@@ -92,14 +93,9 @@ def test_a_convnext_becomes_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[s
 def test_the_check_is_printed_and_uses_photographs_where_they_are(
     tmp_path: Path, shared_data_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = {n: np.eye(3, dtype=np.float32)[np.arange(16) % 3] for n in ("train", "val", "test")}
     folder = simulate_run(
         tmp_path / "run",
-        codes=("DR", "MH", "BRVO"),
-        labels=labels,
-        data=shared_data_folder,
-        ids={"val": tuple(map(str, range(101, 117))), "test": tuple(map(str, range(201, 217)))},
-        n_epochs=1,
+        **of_photographs(shared_data_folder),
         config=with_tiny_network(),
     )
     save_network(folder, network=tiny_network(3)[0])

@@ -30,6 +30,7 @@ from mlthresh import ThresholdSet
 from tests.rfmid.simulation import (
     CODES,
     choose_as_trained,
+    of_photographs,
     save_network,
     simulate_labels,
     simulate_run,
@@ -148,14 +149,9 @@ def test_generated_images_are_called_drawings(drawn: RunFolder) -> None:
 
 
 def test_photographs_are_not_called_drawings(tmp_path: Path, shared_data_folder: Path) -> None:
-    labels = {n: np.eye(3, dtype=np.float32)[np.arange(16) % 3] for n in ("train", "val", "test")}
     folder = evaluated(
         tmp_path / "run",
-        codes=("DR", "MH", "BRVO"),
-        labels=labels,
-        data=shared_data_folder,
-        ids={"val": tuple(map(str, range(101, 117))), "test": tuple(map(str, range(201, 217)))},
-        n_epochs=1,
+        **of_photographs(shared_data_folder),
     )
     text = text_without_figures(folder)
     assert "DRAWINGS" not in text

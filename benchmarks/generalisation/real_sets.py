@@ -87,11 +87,15 @@ def _fitted(
 def trials(
     y_true: Array, y_score: Array, share: float, n_repetitions: int, seed: int = 0
 ) -> Iterator[Trial]:
-    """Yield random splits: at most 640 rows, times `share`, to choose thresholds by."""
-    n_validation = int(min(N_VALIDATION, len(y_true) // 2) * share)
+    """Yield random splits, the same in each run."""
     for repetition in range(n_repetitions):
         rng = np.random.default_rng([seed, repetition])
-        yield split_trial(y_true, y_score, n_validation, rng)
+        yield split_trial(y_true, y_score, n_validation(len(y_true), share), rng)
+
+
+def n_validation(n_rows: int, share: float) -> int:
+    """Return how many rows to choose thresholds by: at most 640 or half of them, times `share`."""
+    return int(min(N_VALIDATION, n_rows // 2) * share)
 
 
 def _scaled(classifier: Any) -> Any:

@@ -256,6 +256,17 @@ def test_a_promise_that_leaves_one_threshold_is_kept():
     assert found.certified[0]
 
 
+def test_a_lower_bound_at_the_cap_leaves_it():
+    score = np.random.default_rng(0).random((60, 1))
+    label = np.ones((60, 1), dtype=int)
+    floor = {"min_recall": 0.5, "confidence": 0.9}
+    cap = of_rows(score[:, 0], label[:, 0], None, min_specificity=None, **floor).highest
+    found = find_optimal_thresholds(label, score, min_threshold=float(cap), **floor)
+    assert found.thresholds[0] == cap
+    assert found.certified[0]
+    assert found.status == ("ok",)
+
+
 def test_promises_that_exclude_each_other_are_not_kept():
     score, label = two_sided(40, 40)
     arguments = {"y_true": label[:, None], "y_score": score[:, None]}

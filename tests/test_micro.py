@@ -362,6 +362,26 @@ def test_other_objectives_have_no_exact_average(objective):
         find_optimal_thresholds([[1]], [[0.5]], objective=objective, average="micro")
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda o: getattr(o, "name", o))
+@given(*(st.integers(1, 99) for _ in range(4)))
+def test_the_worth_is_the_slope(objective, tp, fp, fn, tn):
+    objective = resolve_objective(objective)
+    step = 1e-4
+
+    def slope(hits, alarms):
+        ends = [
+            [tp + d * hits, fp + d * alarms, fn - d * hits, tn - d * alarms] for d in (-step, step)
+        ]
+        low, high = objective(*np.array(ends).T)
+        return (high - low) / (2 * step)
+
+    gain, loss = objective.worth(*map(float, (tp, fp, fn, tn)))
+    slopes = slope(1, 0), -slope(0, 1)
+    np.testing.assert_allclose(
+        np.array([gain, loss]) / (gain + loss), np.array(slopes) / sum(slopes), atol=1e-5
+    )
+
+
 def test_an_objective_has_to_say_what_a_hit_is_worth():
     counts = Counts(*np.ones((4, 1)))
     with pytest.raises(TypeError, match="objective 'mcc' does not say what a hit is worth"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from examples.rfmid.data.split import Split, join_splits
 from examples.rfmid.settings import DataConfig
-from mlthresh import Fold, FoldReport, describe_folds, multilabel_stratified_kfold
+from mlthresh import FoldReport, describe_folds, multilabel_stratified_kfold
 
 
 def development(train: Split, val: Split) -> Split:
@@ -22,22 +22,6 @@ def development(train: Split, val: Split) -> Split:
     )
 
 
-def deal_folds(images: Split, n_folds: int) -> list[Fold]:
-    """Deal images into folds, patients whole and every class's positives evenly.
-
-    The seed isn't the run's: which images validate must not depend on what is tried.
-
-    Raises
-    ------
-    InputError
-        If there are fewer images or patients than folds.
-    """
-    folds = multilabel_stratified_kfold(
-        images.labels, n_splits=n_folds, groups=images.patients, seed=0
-    )
-    return list(folds)
-
-
 def with_fold(
     splits: Mapping[str, Split],
     reduced: Mapping[str, Split],
@@ -47,6 +31,8 @@ def with_fold(
     class_names: Sequence[str],
 ) -> tuple[dict[str, Split], dict[str, Split], FoldReport]:
     """Return the splits with one fold for validation, the others for training; and all folds.
+
+    Patients are dealt whole, and every class's positives evenly.
 
     Parameters
     ----------
@@ -66,15 +52,19 @@ def with_fold(
         return development(own, given["val"]), extra
 
     images, _ = parts(reduced)
-    folds = deal_folds(images, config.folds)
+    # The seed isn't the run's: which images validate must not depend on what is tried.
+    dealt = multilabel_stratified_kfold(
+        images.labels, n_splits=config.folds, groups=images.patients, seed=0
+    )
+    folds = list(dealt)
     report = describe_folds(images.labels, folds, groups=images.patients, class_names=class_names)
-    dealt = folds[config.fold]
+    chosen = folds[config.fold]
 
     def moved(given: Mapping[str, Split]) -> dict[str, Split]:
         images, extra = parts(given)
-        train = images.rows(dealt.train)
+        train = images.rows(chosen.train)
         if len(extra):
             train = join_splits([train, extra])
-        return {**given, "train": train, "val": images.rows(dealt.test)}
+        return {**given, "train": train, "val": images.rows(chosen.test)}
 
     return moved(splits), moved(reduced), report

@@ -6,7 +6,6 @@ Everything in it follows from the run folder; what the run does not know is said
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 from examples.rfmid.files import read_json
 from examples.rfmid.reporting.limits import limits
@@ -49,7 +48,8 @@ def _bullets(points: list[str]) -> str:
 
 
 def _details(record: RunRecord) -> str:
-    manifest = _manifest(record)
+    path = RunFolder(record.run).manifest
+    manifest = read_json(path) if path.is_file() else {}
     metadata = manifest.get("metadata") or {}
     digest = (manifest.get("sha256") or {}).get("model.safetensors")
     versions = metadata.get("versions") or {}
@@ -71,11 +71,6 @@ def _details(record: RunRecord) -> str:
         ["developers, contact, licence of the weights", f"{_UNKNOWN}: add them before sharing"],
     ]
     return markdown_table(["", ""], rows, n_left=2)
-
-
-def _manifest(record: RunRecord) -> dict[str, Any]:
-    path = RunFolder(record.run).manifest
-    return read_json(path) if path.is_file() else {}
 
 
 def _intended_use(record: RunRecord) -> list[str]:

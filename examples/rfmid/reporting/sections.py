@@ -157,11 +157,6 @@ def recall_floor(record: RunRecord) -> list[str]:
     ]
 
 
-def certified_title(record: RunRecord) -> str:
-    """Return the heading of `certified`."""
-    return f"## Recall certified at {record.evaluation['certified']['confidence']:.0%}"
-
-
 def certified(record: RunRecord) -> list[str]:
     """Say what recall images that chose nothing certify, or why none."""
     found = record.evaluation["certified"]

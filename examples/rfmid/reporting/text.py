@@ -15,7 +15,6 @@ from examples.rfmid.reporting.sections import (
     NOT_A_DEVICE,
     calibration_table,
     certified,
-    certified_title,
     class_table,
     recall_floor,
     settings_table,
@@ -36,6 +35,7 @@ _UNKNOWN_IMAGES = """\
 
 def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
     """Return the whole report."""
+    confidence = record.evaluation["certified"]["confidence"]
     sections = [
         _title(record),
         _result(record),
@@ -43,7 +43,7 @@ def write_markdown(record: RunRecord, figures: Mapping[str, Drawn]) -> str:
         _training(record, figures),
         _classes(record, figures),
         ["## Does the floor on recall hold?", *recall_floor(record)],
-        [certified_title(record), *certified(record)],
+        [f"## Recall certified at {confidence:.0%}", *certified(record)],
         ["## By age, sex, camera, ...", *subgroups(record)],
         _calibration(record, figures),
         grade_section(record),

@@ -78,7 +78,7 @@ def predict(
     failures: dict[Path, str] = {}
     for path in paths:
         try:
-            prediction = _predict_one(bundle, path)
+            prediction = Prediction(**vars(examine(bundle, load_image(path))), image=path)
         except RecipeError as error:
             failures[path] = str(error)
             print(error, file=sys.stderr)
@@ -113,10 +113,6 @@ def photographs(images: Sequence[Path]) -> list[Path]:
     if not paths:
         raise RecipeError("name at least one image")
     return paths
-
-
-def _predict_one(bundle: Predictor, path: Path) -> Prediction:
-    return Prediction(**vars(examine(bundle, load_image(path))), image=path)
 
 
 def _thresholds(bundle: Predictor) -> dict[str, float]:

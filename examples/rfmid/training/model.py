@@ -105,18 +105,12 @@ def _convnext(shape: _Architecture, n_classes: int) -> ConvNeXt:
         norm_layer=nn.BatchNorm2d if shape.imagenet is None else None,
     )
     if shape.imagenet is None:
-        _start_wide_awake(model)
+        # Let every block count from the first step: ConvNeXt's own layer scale, 1e-6, is for deep
+        # networks and 300 epochs.
+        for module in model.modules():
+            if isinstance(module, CNBlock):
+                nn.init.ones_(module.layer_scale)
     return model
-
-
-def _start_wide_awake(model: ConvNeXt) -> None:
-    """Let every block count from the first step.
-
-    ConvNeXt's own layer scale, 1e-6, is for deep networks and 300 epochs.
-    """
-    for module in model.modules():
-        if isinstance(module, CNBlock):
-            nn.init.ones_(module.layer_scale)
 
 
 def _imagenet(architecture: str) -> Mapping[str, Tensor]:

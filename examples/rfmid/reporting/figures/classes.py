@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import beta
 
 from examples.rfmid.reporting.figures import NothingToShow
 from examples.rfmid.reporting.figures.style import (
@@ -97,16 +96,16 @@ def _confusion(record: RunRecord, columns: Sequence[int], which: str) -> Figure:
 def mean_scores(record: RunRecord) -> Figure:
     """Draw mean score against observed frequency, a point for each class that has a positive.
 
-    The horizontal bars are exact 95 % intervals of the observed frequency.
+    The horizontal bars are 95 % intervals of the observed frequency.
     """
     kinds = {"raw": "raw scores"}
     if record.config.loss.link and not record.members:
         kinds["probability"] = "probabilities, through the loss's link"
-    labels = record.test.y_true
-    shown = (labels == 1).any(axis=0)
-    k, n = (labels == 1).sum(axis=0)[shown], (~np.isnan(labels)).sum(axis=0)[shown]
-    low, high = beta.ppf(0.025, k, n - k + 1), np.where(k < n, beta.ppf(0.975, k + 1, n - k), 1.0)
-    observed = k / n
+    classes = record.evaluation["test"]["classes"]
+    shown = np.array([one["support"] > 0 for one in classes])
+    observed = np.array([one["prevalence"] for one in classes], dtype=float)[shown]
+    intervals = np.array([one["prevalence_interval"] for one in classes], dtype=float)[shown]
+    low, high = intervals.T
     found = record.evaluation["calibration"]
     means = {kind: np.array(found[kind]["mean_score"], dtype=float)[shown] for kind in kinds}
     figure = new_figure(4.7 * len(means), 4.6, "Do scores mean what they say?")

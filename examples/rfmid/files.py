@@ -62,17 +62,20 @@ def remove_leftovers(folder: Path, *names: str) -> None:
             path.unlink(missing_ok=True)
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a text (UTF-8) or bytes, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a readable JSON object."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", "utf-8")
+    write_whole(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_json_lines(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     """Write one JSON object a line."""
-    lines = "".join(json.dumps(record, allow_nan=False) + "\n" for record in records)
-    with replacing(path) as temporary:
-        temporary.write_text(lines, "utf-8")
+    write_whole(path, "".join(json.dumps(record, allow_nan=False) + "\n" for record in records))
 
 
 def digests(*paths: Path) -> dict[str, str]:

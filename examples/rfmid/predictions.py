@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import replacing
+from examples.rfmid.files import write_whole
 from examples.rfmid.grades import Grades
 
 _SUBGROUP = "subgroup:"  # before the names of such arrays
@@ -114,8 +114,7 @@ class Predictions:
             arrays |= self.grades.to_arrays()
         content = io.BytesIO()  # on a full disk, NumPy 2.0 leaves an archive that complains
         np.savez_compressed(content, allow_pickle=False, **arrays)
-        with replacing(path) as temporary:
-            temporary.write_bytes(content.getvalue())
+        write_whole(path, content.getvalue())
 
     @classmethod
     def load(cls, path: Path) -> Predictions:

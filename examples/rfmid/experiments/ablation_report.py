@@ -12,7 +12,7 @@ from examples.rfmid.experiments.compare import CONFIDENCE, Scored, compared, sum
 from examples.rfmid.experiments.forest import differences_figure
 from examples.rfmid.experiments.pool import Outcome
 from examples.rfmid.experiments.variants import Variant
-from examples.rfmid.files import replacing, write_json
+from examples.rfmid.files import write_json, write_whole
 from examples.rfmid.reporting.figures.style import save_figure
 from examples.rfmid.tables import counted, markdown_table, number, text_table, with_interval
 
@@ -54,16 +54,14 @@ def write_ablation(
         "failed": dict(outcome.failed),
     }
     write_json(folder / "ablation.json", result)
-    with replacing(folder / "ablation.csv") as temporary:
-        temporary.write_text(_as_csv(systems), "utf-8")
+    write_whole(folder / "ablation.csv", _as_csv(systems))
     drawn = [one for one in systems if one["against_base"] is not None]
     figure = folder / "ablation.png"
     figure.unlink(missing_ok=True)
     if drawn:
         save_figure(differences_figure(drawn), figure)
     path = folder / "ablation.md"
-    with replacing(path) as temporary:
-        temporary.write_text(_as_markdown(result), "utf-8")
+    write_whole(path, _as_markdown(result))
     rows = [[row[0], *row[2:]] for row in map(_row, systems)]
     print(
         "",

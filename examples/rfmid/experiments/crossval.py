@@ -16,7 +16,7 @@ from examples.rfmid.errors import RecipeError
 from examples.rfmid.experiments.ensemble import write_ensemble
 from examples.rfmid.experiments.members import read_members
 from examples.rfmid.experiments.pool import Job, is_trained, train_all
-from examples.rfmid.files import replacing, write_json
+from examples.rfmid.files import write_json, write_whole
 from examples.rfmid.locks import locked
 from examples.rfmid.predictions import Predictions
 from examples.rfmid.runfolder import RunFolder
@@ -120,8 +120,7 @@ def _finish(
     write_ensemble(together, members)
     write_json(folder / "crossval.json", result)
     path = folder / "crossval.md"
-    with replacing(path) as temporary:
-        temporary.write_text(_as_markdown(result, shares), "utf-8")
+    write_whole(path, _as_markdown(result, shares))
     print(
         "",
         text_table(_HEADER, _rows(result)),

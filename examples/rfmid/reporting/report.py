@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from examples.rfmid.files import replacing, write_json
+from examples.rfmid.files import write_json, write_whole
 from examples.rfmid.reporting.drawing import draw_figures
 from examples.rfmid.reporting.model_card import write_model_card
 from examples.rfmid.reporting.record import load_record
@@ -37,10 +37,8 @@ def report(run: Path) -> Path:
     record = load_record(run)
     figures = draw_figures(record)
     path = run / "report.md"
-    with replacing(path) as temporary:
-        temporary.write_text(write_markdown(record, figures), "utf-8")
-    with replacing(run / "MODEL_CARD.md") as temporary:
-        temporary.write_text(write_model_card(record), "utf-8")
+    write_whole(path, write_markdown(record, figures))
+    write_whole(run / "MODEL_CARD.md", write_model_card(record))
     write_json(
         run / "report.json",
         {

@@ -12,7 +12,7 @@ from pathlib import Path
 from examples.rfmid.data.images import load_image
 from examples.rfmid.data.layout import images_by_name
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import replacing, write_json
+from examples.rfmid.files import write_json, write_whole
 from examples.rfmid.serving.ensemble import load_predictor
 from examples.rfmid.serving.examine import Examination, Predictor, examine, most_probable_grade
 from examples.rfmid.serving.exported import load_exported
@@ -157,8 +157,7 @@ def _write(
     if output.suffix.lower() == ".json":
         write_json(output, _as_json(bundle, predictions, failures))
         return
-    with replacing(output) as temporary:
-        temporary.write_text(as_csv(list(bundle.names), predictions, failures), "utf-8")
+    write_whole(output, as_csv(list(bundle.names), predictions, failures))
 
 
 def _as_json(

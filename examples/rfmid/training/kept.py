@@ -10,7 +10,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import replacing, writing
+from examples.rfmid.files import write_whole, writing
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.session import Session
 from examples.rfmid.training.step import predict_logits
@@ -35,8 +35,7 @@ def keep_outputs(session: Session, folder: RunFolder, epoch: int, validation: Te
     arrays = {name: found[:, : session.n_classes].numpy() for name, found in outputs.items()}
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content.getvalue())
+    write_whole(path, content.getvalue())
 
 
 def kept_outputs(folder: RunFolder, epoch: int) -> dict[str, npt.NDArray[np.float32]]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.rfmid.errors import RecipeError
-from examples.rfmid.files import replacing
+from examples.rfmid.files import write_whole
 from examples.rfmid.runfolder import RunFolder
 from examples.rfmid.training.grading import GradedHead, grade_probabilities
 
@@ -50,8 +50,7 @@ def save_grades(folder: RunFolder, head: nn.Module, levels: Mapping[str, int]) -
         if not name.startswith(_PRESENCE)
     }
     content = safetensors.torch.save(state)
-    with replacing(folder.grades) as temporary:
-        temporary.write_bytes(content)
+    write_whole(folder.grades, content)
     return {"levels": dict(levels), "sha256": hashlib.sha256(content).hexdigest()}
 
 

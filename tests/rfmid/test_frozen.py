@@ -139,6 +139,7 @@ def test_who_wants_features_that_another_process_computes_waits(tmp_path: Path) 
         other.start()
         deadline = time.monotonic() + 300
         while not (waits.exists() or computes.exists()):
+            assert other.exitcode is None, "it ended before it could wait"
             assert time.monotonic() < deadline
             time.sleep(0.02)
         return torch.tensor([1.0, 2.0])

@@ -6,7 +6,8 @@ v = z, a positive one v = -z. The power is exp(-gamma s), whose relative error i
 below 1e-5 for every gamma, where that of pow grows with gamma.
 
 The formulas are written once, fit for compilers, transforms and autograd; below them an autograd
-function evaluates them on blocks of rows that fit a processor's cache.
+function evaluates them on blocks of rows that fit a processor's cache. What compilers are given
+stands in `_focal_compiled`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ __all__ = [
     "block_rows",
     "composed_elements",
     "compute_dtype",
+    "finish",
     "focal_loss",
     "is_transformed",
+    "make_terms",
 ]
 
 _FEW = 1 << 12  # elements up to which the number of calls costs more than the arithmetic
@@ -69,7 +72,7 @@ class _Term(NamedTuple):
         )
 
 
-class _Terms(NamedTuple):
+class Terms(NamedTuple):
     """What each element's loss is made of."""
 
     at_z: _Term  # v = z, or v = direction z
@@ -98,15 +101,16 @@ def compute_dtype(logits: Tensor) -> torch.dtype:
     return torch.float64 if logits.dtype == torch.float64 else torch.float32
 
 
-def _terms(
+def make_terms(
     z: Tensor, y: Tensor, parameters: Parameters, *, hard: bool, differentiable: bool
-) -> _Terms:
+) -> Terms:
+    """Return the terms, at less cost where neither autograd nor a transform has to enter them."""
     minus_gamma, positive, negative = parameters
     direction = torch.rsub(y, 1, alpha=2) if hard else None
     v = z if direction is None else direction * z
     u = -v
     q, p = torch.sigmoid(v), torch.sigmoid(u)
-    if differentiable or v.numel() <= _FEW:
+    if differentiable:
         of_v, of_u = (functional.softplus(x, threshold=40.0) for x in (v, u))
     else:
         rest = _log1p_exp(p, q)
@@ -114,9 +118,9 @@ def _terms(
     power = torch.exp(minus_gamma * of_u)
     if direction is not None:
         weight = torch.lerp(negative, positive, y)
-        return _Terms(_Term(weight * power, q, p, of_v, minus_gamma), None, direction)
+        return Terms(_Term(weight * power, q, p, of_v, minus_gamma), None, direction)
     mirrored = torch.exp(minus_gamma * of_v)
-    return _Terms(
+    return Terms(
         _Term((1 - y) * negative * power, q, p, of_v, minus_gamma),
         _Term(y * positive * mirrored, p, q, of_u, minus_gamma),
         1,
@@ -138,16 +142,16 @@ def composed_elements(
 ) -> Tensor:
     """Return each element's loss, in a form that autograd and transforms may enter."""
     missing, terms = _composed_terms(logits, targets, parameters)
-    return _finish(terms.value(), missing, weight)
+    return finish(terms.value(), missing, weight)
 
 
 def _composed_terms(
     logits: Tensor, targets: Tensor, parameters: Parameters
-) -> tuple[Tensor, _Terms]:
+) -> tuple[Tensor, Terms]:
     dtype = compute_dtype(logits)
     missing = torch.isnan(targets)
     z, y = (x.to(dtype).masked_fill(missing, 0.0) for x in (logits, targets))
-    return missing, _terms(z, y, parameters, hard=False, differentiable=True)
+    return missing, make_terms(z, y, parameters, hard=False, differentiable=True)
 
 
 def focal_loss(
@@ -195,7 +199,7 @@ class _Focal(torch.autograd.Function):
         slopes, ctx.slopes = ctx.slopes, None  # handed over: another backward computes its own
         if torch.is_grad_enabled() or is_transformed():  # a second derivative, or vmap
             missing, terms = _composed_terms(logits, targets, ctx.parameters)
-            slopes = _finish(terms.slope(), missing, weight) * grad
+            slopes = finish(terms.slope(), missing, weight) * grad
         elif slopes is not None:
             slopes.mul_(grad)
         else:
@@ -222,11 +226,11 @@ def _evaluate(
     dtype, step = compute_dtype(logits), block_rows(logits)
 
     def on_block(z: Tensor, y: Tensor, factor: Tensor | None) -> tuple[Any, Any]:
-        y = y.to(dtype)
-        terms = _terms(z.to(dtype), y, parameters, hard=kind.hard, differentiable=False)
+        y, few = y.to(dtype), z.numel() <= _FEW
+        terms = make_terms(z.to(dtype), y, parameters, hard=kind.hard, differentiable=few)
         missing = torch.isnan(y) if kind.missing else None
-        value = None if wanted.value == "nothing" else _finish(terms.value(), missing, factor)
-        slopes = _finish(terms.slope(), missing, factor) if wanted.slopes else None
+        value = None if wanted.value == "nothing" else finish(terms.value(), missing, factor)
+        slopes = finish(terms.slope(), missing, factor) if wanted.slopes else None
         return (value.sum() if value is not None and wanted.value == "sum" else value), slopes
 
     if logits.numel() <= step * logits.shape[-1]:
@@ -260,7 +264,8 @@ def _split(tensor: Tensor | None, step: int) -> Iterable[Tensor | None]:
     )
 
 
-def _finish(elements: Tensor, missing: Tensor | None, factor: Tensor | None) -> Tensor:
+def finish(elements: Tensor, missing: Tensor | None, factor: Tensor | None) -> Tensor:
+    """Return the elements times the factor, and 0 where they are missing."""
     if missing is not None:
         elements = elements.masked_fill(missing, 0.0)
     return elements if factor is None else elements * factor

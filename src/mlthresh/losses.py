@@ -38,6 +38,7 @@ from mlthresh._focal import (
     focal_loss,
     is_transformed,
 )
+from mlthresh._focal_compiled import traced_elements
 from mlthresh._loss_inputs import (
     check_sample_weight,
     check_tensors,
@@ -299,7 +300,7 @@ def _focal_loss(
     if sample_weight is not None:
         weight = sample_weight.to(compute_dtype(logits)).unsqueeze(-1)
     if is_transformed():  # then values cannot be looked at
-        elements = composed_elements(logits, weight, targets, prepare(logits))
+        elements = traced_elements(logits, weight, targets, prepare(logits))
         if reduction == "none":
             return elements
         total = elements.sum()

@@ -599,32 +599,6 @@ def test_hessians_agree() -> None:
     torch.testing.assert_close(torch.func.jacrev(torch.func.grad(loss))(z), plain)
 
 
-def test_compiles_to_one_graph() -> None:
-    z, y = random_problem()
-    z, y = z.float(), y.float()
-    y[0, 0], y[1, 1] = NAN, 0.3
-    loss = FocalLossWithPosWeight(2.5, 0.15, torch.tensor([1.0, 2.0, 3.0, 4.0]))
-    compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")
-    leaf = z.clone().requires_grad_()
-    value = compiled(leaf, y)
-    (gradient,) = torch.autograd.grad(value, leaf)
-    expected = value_and_gradient(
-        z, targets=y, gamma=2.5, alpha=0.15, pos_weight=torch.tensor([1.0, 2.0, 3.0, 4.0])
-    )
-    torch.testing.assert_close((value.detach(), gradient), expected)
-
-
-@pytest.mark.parametrize("gamma", [2.5, 50.0])
-def test_compiled_gradient_is_accurate(gamma: float) -> None:
-    z = torch.linspace(-30, 30, 4001)[:, None].requires_grad_()
-    y = torch.ones_like(z)
-    loss = FocalLossWithPosWeight(gamma, None, reduction="sum")
-    value = torch.compile(loss, fullgraph=True, backend="aot_eager")(z, y)
-    (gradient,) = torch.autograd.grad(value, z)
-    expected = torch.tensor([[naive_slope(u, gamma)] for u in z.flatten().tolist()])
-    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=1e-30)
-
-
 # Errors.
 
 

@@ -42,12 +42,12 @@ def allowed_cuts(
     classes: Sequence[SortedClass], scores: Sequence[FloatArray], window: Window
 ) -> list[FloatArray]:
     """Return for each class those of its scores that are allowed, and the highest threshold."""
+    bottom = np.maximum(window.lowest, [one_class.floor for one_class in classes])
+    bounded = zip((bottom > -np.inf).tolist(), (window.highest < np.inf).tolist(), strict=True)
     allowed = []
-    each = zip(classes, scores, window.lowest, window.highest, strict=True)
-    for c, (one_class, ascending, lowest, highest) in enumerate(each):
-        bottom = max(lowest, one_class.floor)
-        start = 0 if bottom == -np.inf else ascending.searchsorted(bottom)
-        stop = len(ascending) if highest == np.inf else ascending.searchsorted(highest)
+    for c, (ascending, (below, above)) in enumerate(zip(scores, bounded, strict=True)):
+        start = ascending.searchsorted(bottom[c]) if below else 0
+        stop = ascending.searchsorted(window.highest[c]) if above else len(ascending)
         allowed.append(np.concatenate((ascending[start:stop], window.highest[c : c + 1])))
     return allowed
 
@@ -68,15 +68,16 @@ class Cuts:
         self.threshold = np.concatenate(thresholds)
         ranks = [one.ranks(cuts) for one, cuts in zip(classes, thresholds, strict=True)]
         self._ranks = np.concatenate(ranks, axis=1)
+        sizes = np.array(
+            [(*one.total, len(one.positive), len(one.negative)) for one in classes],
+            dtype=np.float64,
+        )
+        positives, negatives, *listed = sizes.T.take(self.segments.of_class, axis=1)
         if classes[0].weights is None:  # then no class has weights
-            listed = np.array([(len(one.positive), len(one.negative)) for one in classes]).T
-            called = listed.take(self.segments.of_class, axis=1) - self._ranks
+            tp, fp = listed - self._ranks
         else:
             each = zip(classes, ranks, strict=True)
-            called = np.concatenate([one.called(of_class) for one, of_class in each], axis=1)
-        tp, fp = called.astype(np.float64, copy=False)
-        totals = np.array([one.total for one in classes], dtype=np.float64).T
-        positives, negatives = totals.take(self.segments.of_class, axis=1)
+            tp, fp = np.concatenate([one.called(of_class) for one, of_class in each], axis=1)
         self.counts = Counts(tp, fp, positives - tp, negatives - fp)
 
     def best(self, objective: Objective, constraints: Constraints) -> tuple[Index, Choices]:

@@ -120,7 +120,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         if value is None:
             continue
         array = as_float64(value, name)
-        per_class(array, array.size, name)
+        per_class(value, array.size, name)
         if name in FLOORS and not ((array >= 0) & (array <= 1)).all():
             raise InputError(f"{name} must lie in [0, 1], got {value!r}")
     if options["confidence"] is not None:

@@ -94,7 +94,8 @@ def exact(data: Evidence, task: Task, objective: Objective) -> Found:
         if not proven[columns].all():
             some, classes = found.supported(columns, data.sorted_classes(columns))
             if classes:
-                found.choices.put(some, search_exact(classes, task.of(some), objective))
+                of_some = task if len(classes) == data.n_classes else task.of(some)
+                found.choices.put(some, search_exact(classes, of_some, objective))
     return found.settled(task, objective)
 
 

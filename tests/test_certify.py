@@ -8,6 +8,7 @@ from math import comb
 from statistics import NormalDist
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -151,6 +152,22 @@ def test_patients_are_the_units_where_groups_are_given():
     lowest = np.array([0.2, 0.3, 0.4, 0.5])
     assert by_patient.highest == lowest[largest_rank(4, 0.5, 0.9) - 1]
     assert by_patient.highest < by_row.highest
+
+
+@pytest.mark.parametrize(
+    ("groups", "said"),
+    [
+        (["a", None, "b"], r"groups\[1\] is None"),
+        ([0.0, 1.0, np.nan], r"groups\[2\] is nan"),
+        (pd.Series(["a", None, "b"]), r"groups\[1\] is (None|nan)"),
+        (pd.Series([1, 2, None], dtype="Int64"), r"groups\[2\] is (<NA>|nan)"),
+        (np.array(["2026-11-23", "NaT", "NaT"], dtype="datetime64[D]"), r"groups\[1\] is NaT"),
+        (np.array([1, "a", 2], dtype=object), "must be of one kind"),
+    ],
+)
+def test_rows_without_a_patient_are_refused_and_not_taken_for_one_patient(groups, said):
+    with pytest.raises(InputError, match=said):
+        find_optimal_thresholds([[1], [0], [1]], [[0.9], [0.1], [0.8]], groups=groups)
 
 
 def test_a_floor_holds_with_several_images_a_patient():

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import sparse
 from sklearn.metrics import f1_score, fbeta_score, precision_recall_curve, recall_score
 
 from mlthresh import (
@@ -367,6 +368,34 @@ def test_a_frames_columns_become_class_names():
     assert find_optimal_thresholds(frame, np.eye(2)).class_names == ("DR", "MH")
     with pytest.raises(InputError, match=r"column 0: 'DR' and 'MH'"):
         find_optimal_thresholds(frame, pd.DataFrame(np.eye(2), columns=["MH", "DR"]))
+
+
+def test_what_a_frame_calls_missing_is_nan():
+    rng = np.random.default_rng(0)
+    y_true, y_score = (rng.random((50, 2)) < 0.4).astype(float), rng.random((50, 2))
+    y_true[rng.random((50, 2)) < 0.2] = np.nan
+    expected = find_optimal_thresholds(y_true, y_score)
+    absent = pd.DataFrame(y_true, columns=["DR", "MH"])
+    polars = pl.DataFrame(y_true, schema=["DR", "MH"]).fill_nan(None)
+    mixed = absent.astype({"DR": "Int64"})
+    for frame in (absent.astype("Int64"), absent.astype("boolean"), polars.cast(pl.Int8), mixed):
+        found = find_optimal_thresholds(frame, y_score)
+        np.testing.assert_array_equal(found.thresholds, expected.thresholds)
+        np.testing.assert_array_equal(found.support, expected.support)
+    with pytest.raises(InputError, match=r"y_score\[\d+, \d\] \('(DR|MH)'\) is nan"):
+        find_optimal_thresholds(y_true, absent.astype("Float64"))
+
+
+@pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
+def test_sparse_labels_and_scores_are_read(make):
+    rng = np.random.default_rng(0)
+    y_true, y_score = rng.random((50, 3)) < 0.3, rng.random((50, 3))
+    found = find_optimal_thresholds(make(y_true), make(y_score))
+    expected = find_optimal_thresholds(y_true, y_score)
+    np.testing.assert_array_equal(found.thresholds, expected.thresholds)
+    decided = found.predict(make(y_score))
+    assert type(decided) is make
+    np.testing.assert_array_equal(decided.toarray(), expected.predict(y_score))
 
 
 def test_longer_floats_and_other_byte_orders_give_the_same_thresholds():

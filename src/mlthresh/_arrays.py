@@ -1,7 +1,8 @@
 """Validation of what users pass: arrays, tensors and data frames become checked NumPy arrays.
 
-Tensors and frames are recognised through `sys.modules`, so nothing is imported for a user who
-does not use it. Checks run over blocks of rows and make no copy of the whole input.
+Tensors, sparse matrices and what pandas calls missing are recognised through `sys.modules`, so
+nothing is imported for a user who does not use it. Checks run over blocks of rows and make no copy
+of the whole input.
 """
 
 from __future__ import annotations
@@ -48,6 +49,23 @@ def _is_frame(value: object) -> bool:
     return hasattr(value, "columns") and hasattr(value, "to_numpy")
 
 
+def _is_sparse(value: object) -> bool:
+    """Tell whether `value` is a sparse matrix or array of SciPy's, without importing SciPy."""
+    sparse = sys.modules.get("scipy.sparse")
+    return sparse is not None and bool(sparse.issparse(value))
+
+
+def _is_missing(array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Tell which entries are NaN, NaT, None or what pandas calls missing."""
+    if array.dtype == object:
+        pandas = sys.modules.get("pandas")
+        if pandas is not None:
+            return np.asarray(pandas.isna(array))
+        missing = [entry is None or entry != entry for entry in array.flat]
+        return np.array(missing, dtype=bool).reshape(array.shape)
+    return np.isnan(array) if array.dtype.kind in "fmM" else np.zeros(array.shape, dtype=bool)
+
+
 def to_numpy(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] | None]:
     """Return `value` as a NumPy array, and its column names where it is a frame."""
     if isinstance(value, np.ma.MaskedArray):
@@ -64,6 +82,8 @@ def to_numpy(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] |
         columns = tuple(value.columns)
         named = all(isinstance(column, str) for column in columns)  # pandas counts unnamed ones
         return np.asarray(value.to_numpy()), columns if named else None
+    if _is_sparse(value):
+        return np.asarray(value.toarray()), None
     try:
         return np.asarray(value), None
     except ValueError as error:  # ragged lists
@@ -71,7 +91,7 @@ def to_numpy(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...] |
 
 
 def convert_like(array: npt.NDArray[Any], template: Any) -> Any:
-    """Return `array` as the template's kind: a tensor on its device, or a frame with its labels."""
+    """Return `array` as the template's kind; tensors keep their device, frames their labels."""
     if is_tensor(template):
         return sys.modules["torch"].as_tensor(array, device=template.device)
     if _is_frame(template):
@@ -79,6 +99,8 @@ def convert_like(array: npt.NDArray[Any], template: Any) -> Any:
         labels = {"index": template.index} if hasattr(template, "index") else {}
         columns = {"columns" if labels else "schema": list(template.columns)}
         return type(template)(array, **labels, **columns)
+    if _is_sparse(template):
+        return type(template)(array)
     return array
 
 
@@ -109,9 +131,9 @@ def _as_matrix(value: Any, name: str) -> tuple[npt.NDArray[Any], tuple[str, ...]
         )
     if array.shape[1] == 0:
         raise InputError(f"{name} has no columns: shape {array.shape}")
-    if array.dtype == object:  # a frame with mixed columns
+    if array.dtype == object:  # a frame with mixed columns, or with missing entries
         try:
-            array = array.astype(np.float64)
+            array = np.where(_is_missing(array), np.nan, array).astype(np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(f"{name} must be numeric, got dtype object: {error}") from error
     if array.dtype.kind not in "biuf":
@@ -201,7 +223,16 @@ def as_groups(groups: Any, n_samples: int, name: str = "groups") -> npt.NDArray[
     array = to_numpy(groups, name)[0]
     if array.shape != (n_samples,):
         raise InputError(f"{name} must have shape ({n_samples},), got {array.shape}")
-    return np.unique(array, return_inverse=True)[1]
+    missing = _is_missing(array)
+    if missing.any():
+        row = int(np.argmax(missing))
+        raise InputError(
+            f"{name}[{row}] is {array[row]}: such rows are no group; give each one of its own"
+        )
+    try:
+        return np.unique(array, return_inverse=True)[1]
+    except TypeError as error:
+        raise InputError(f"{name} must be of one kind that can be sorted: {error}") from error
 
 
 def matched_class_names(

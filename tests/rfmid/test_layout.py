@@ -161,6 +161,7 @@ def test_the_first_column_names_the_image_where_none_is_called_id(tmp_path: Path
         ("ID,DR\n1,0\n2,-1\n", r"line 3 \(2\), DR: '-1' is neither"),
         ("ID,DR\n1,0\n2,1\n1.png,1\n", "lists image '1' twice, in lines 2, 4"),
         ("ID,DR\n1,0\n,1\n", "line 3 names no image"),
+        ("ID,Patient,DR\n1,a,0\n2,,1\n", "line 3 names no patient: .* --patient-column ''"),
         ("ID,DR,MH\n1,0,1\n2,1\n", "line 3 has 2 cells, the header 3"),
         ("ID;DR\n1;0\n", "has no class column; its columns are ID;DR"),
         ("ID,DR,DR\n1,0,0\n", "more than one column DR"),

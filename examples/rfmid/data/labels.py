@@ -125,7 +125,7 @@ def table_of(
         ids=tuple(ids),
         labels=labels,
         class_names=tuple(class_names),
-        patients=None if patient_at is None else tuple(row[patient_at] for _, row in rows),
+        patients=None if patient_at is None else _patients(path, rows, patient_at),
         left_out=tuple(
             name for at, name in enumerate(header) if at != id_at and name not in class_names
         ),
@@ -216,6 +216,16 @@ def _check_ids(ids: list[str], rows: Rows, path: Path) -> None:
         if name in first:
             raise RecipeError(f"{path} lists image {name!r} twice, in lines {first[name]}, {line}")
         first[name] = line
+
+
+def _patients(path: Path, rows: Rows, at: int) -> tuple[str, ...]:
+    for line, row in rows:
+        if row[at].lower() in _MISSING:  # else all such images would be one patient's
+            raise RecipeError(
+                f"{path}, line {line} names no patient: fill the column, or pass "
+                "--patient-column '' if patients are unknown"
+            )
+    return tuple(row[at] for _, row in rows)
 
 
 def _label_columns(header: list[str], rows: Rows) -> list[str]:

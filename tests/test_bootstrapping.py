@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from mlthresh import InputError, bootstrap_thresholds, find_optimal_thresholds
 from mlthresh._intervals import clopper_pearson
+from mlthresh._tables import rate_cell
 
 FIGURES = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
 
@@ -140,3 +143,22 @@ def test_bad_input():
         result.interval("f1", 2)
     with pytest.raises(InputError, match="figure must be one of"):
         result.interval("support")
+
+
+def test_a_result_prints_with_its_intervals_and_becomes_json(tmp_path):
+    y_true, y_score = simulated(np.random.default_rng(0))
+    y_true[:, 0] = 0
+    names = ["never", "rare", "common"]
+    result = bootstrap_thresholds(y_true, y_score, n_resamples=20, class_names=names)
+    rows = {line.split("  ")[0]: line for line in str(result).splitlines() if line}
+    assert list(rows)[2:5] == ["common", "rare", "never"]
+    low, high = result.interval("thresholds")[1]
+    assert f"{result.threshold_set.thresholds[1]:.4g} [{low:.3g}, {high:.3g}]" in rows["rare"]
+    for figure in FIGURES:
+        assert rate_cell(result.corrected(figure)[1], result.interval(figure)[1]) in rows["rare"]
+    assert rows["never"].split()[-5:-1] == ["inf]", "-", "-", "-"]
+    assert "Resamples: 20." in str(result)
+    assert repr(result) == str(result)
+    content = json.loads(result.to_json(tmp_path / "result.json"))
+    assert content["classes"][1]["f1_interval"] == result.interval("f1")[1].tolist()
+    assert content["classes"][0]["recall"] is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
@@ -86,3 +88,28 @@ def test_bad_input():
         cross_fit_thresholds(y_true, y_score, n_repeats=0)
     with pytest.raises(InputError, match="unknown objective"):
         cross_fit_thresholds(y_true, y_score, objective="g")
+
+
+def test_a_result_prints_held_out_beside_apparent_figures_and_becomes_json(tmp_path):
+    y_true, y_score = simulated(np.random.default_rng(0))
+    y_true[:, 0] = 0  # nothing is known of its recall
+    names = ["never", "rare", "common"]
+    result = cross_fit_thresholds(y_true, y_score, n_splits=3, n_repeats=2, class_names=names)
+    lines = str(result).splitlines()
+    starts = [line.split()[0] for line in lines if line]
+    assert starts[2:5] == ["common", "rare", "never"]
+    rare = next(line for line in lines if line.startswith("rare"))
+    assert rare.split()[-2:] == [f"{result.f1[1]:.3f}", f"{result.threshold_set.f1[1]:.3f}"]
+    macro = next(line for line in lines if line.startswith("macro average"))
+    apparent = result.threshold_set.f1[1:].mean()
+    assert macro.split()[-2:] == [f"{result.macro_f1:.3f}", f"{apparent:.3f}"]
+    assert "folds: 3, repeats: 2" in str(result)
+    assert repr(result) == str(result)
+    content = json.loads(result.to_json(tmp_path / "result.json"))
+    assert content == json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert content["classes"][1]["f1"] == result.f1[1]
+    assert content["classes"][2]["fold_thresholds"] == result.fold_thresholds[:, 2].tolist()
+    assert content["classes"][0]["threshold"] == "inf"
+    nothing = cross_fit_thresholds(np.zeros((6, 1)), np.arange(6)[:, None], n_splits=2)
+    macro = next(line for line in str(nothing).splitlines() if line.startswith("macro average"))
+    assert macro.split()[-2:] == ["-", "-"]

@@ -304,6 +304,18 @@ def test_condensing_keeps_all_weight_and_all_cuts_near_the_ends():
     np.testing.assert_array_equal(decided, [(score >= cut).sum() for cut in support.cuts[0]])
 
 
+def test_ties_are_one_point_and_short_classes_are_filled_up_without_weight():
+    tied = SortedClass(np.array([1.0, 1, 1, 2, 2, 5]), np.array([0, 1, 0, 1, 1, 0]))
+    longer = SortedClass(np.arange(9.0), np.arange(9) % 2)
+    support = condense([tied, longer], REAL)
+    assert support.cuts[0].tolist() == [1, 2, 5]
+    assert support.thresholds[0].tolist() == [1, 1.5, 3.5]
+    assert support.score[0].tolist() == [1, 2] + [5] * 7
+    assert support.positive[0].tolist() == [1, 2] + [0] * 7
+    assert support.negative[0].tolist() == [2, 0, 1] + [0] * 6
+    assert support.weight[1].tolist() == [1] * 9
+
+
 def test_points_grow_with_the_logarithm_of_the_number_of_rows():
     def n_points(n):
         return condense([SortedClass(np.arange(n) / n, np.arange(n) % 9 == 0)], REAL).score.shape[1]

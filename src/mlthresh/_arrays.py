@@ -29,6 +29,7 @@ __all__ = [
     "matched_class_names",
     "per_class",
     "row_blocks",
+    "shown_names",
     "to_numpy",
     "weights_like",
 ]
@@ -260,6 +261,11 @@ def matched_class_names(
             )
         found = names
     return found
+
+
+def shown_names(class_names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
+    """Return the class names, or "class 0", "class 1", ... where none were given."""
+    return tuple(class_names or (f"class {c}" for c in range(n_classes)))
 
 
 def per_class(value: Any, n_classes: int, name: str) -> npt.NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from mlthresh._arrays import shown_names
 from mlthresh._intervals import Float64Array
 from mlthresh._tables import Section, TabledReport
 from mlthresh.class_counts import Int64Array
@@ -17,7 +18,7 @@ __all__ = ["ImbalanceReport"]
 _PER_CLASS = ("n_known", "n_positive", "prevalence", "irlbl", "scumble_per_class")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ImbalanceReport(TabledReport):
     """What `imbalance_report` measured; see there for definitions and missing labels.
 
@@ -132,7 +133,7 @@ class ImbalanceReport(TabledReport):
         return f"{_counted(self.n_samples, 'row')}, {_counted(self.n_classes, 'class', 'classes')}"
 
     def _rows(self) -> list[list[str]]:
-        names = self.class_names or [f"class {c}" for c in range(self.n_classes)]
+        names = shown_names(self.class_names, self.n_classes)
         return [
             [
                 names[c],

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from mlthresh._arrays import shown_names
 from mlthresh._report_figures import ReportFigures
 from mlthresh._tables import Section, rate_cell
 
@@ -106,7 +107,7 @@ def _sizes(by_value: Mapping[str, ReportFigures]) -> str:
 
 
 def _names(report: ReportFigures) -> tuple[str, ...]:
-    return report.class_names or tuple(f"class {c}" for c in range(report.n_classes))
+    return shown_names(report.class_names, report.n_classes)
 
 
 def _by_frequency(report: ReportFigures) -> list[int]:

@@ -76,7 +76,7 @@ def markdown_table(header: Row, rows: Sequence[Row], *, n_left: int = 1) -> str:
 
 
 class Section(NamedTuple):
-    """A title, a table with its first `n_left` columns aligned to the left, and notes."""
+    """A title (or ""), a table with its first `n_left` columns aligned to the left, and notes."""
 
     title: str
     header: Row
@@ -86,13 +86,14 @@ class Section(NamedTuple):
 
     def as_text(self) -> str:
         """Return it with the columns aligned by spaces."""
-        parts = [self.title, text_table(self.header, self.rows, n_left=self.n_left)]
-        return "\n\n".join([*parts, "\n".join(self.notes)]).rstrip()
+        table = text_table(self.header, self.rows, n_left=self.n_left)
+        return "\n\n".join(filter(None, [self.title, table, "\n".join(self.notes)]))
 
     def as_markdown(self) -> str:
         """Return it as Markdown, the notes as a list."""
-        parts = [self.title, markdown_table(self.header, self.rows, n_left=self.n_left)]
-        return "\n\n".join([*parts, "\n".join(f"- {note}" for note in self.notes)]).rstrip()
+        table = markdown_table(self.header, self.rows, n_left=self.n_left)
+        notes = "\n".join(f"- {note}" for note in self.notes)
+        return "\n\n".join(filter(None, [self.title, table, notes]))
 
 
 class TabledReport(ABC):
@@ -118,6 +119,9 @@ class TabledReport(ABC):
 
     def __str__(self) -> str:
         return "\n\n".join(section.as_text() for section in self._sections())
+
+    __repr__ = __str__  # of dataclasses, those with repr=False
+    _repr_markdown_ = to_markdown  # notebooks show the tables
 
     @abstractmethod
     def _sections(self) -> list[Section]:

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Unpack
 
+from mlthresh._arrays import shown_names
 from mlthresh._intervals import Float64Array, clopper_pearson, rate
 from mlthresh._scalars import as_integer
+from mlthresh._tables import Section, TabledReport, rate_cell
 from mlthresh._tuning import TuningRows
 from mlthresh.certify import check_confidence
 from mlthresh.counts import Counts
@@ -26,9 +28,9 @@ Figure: TypeAlias = Literal["precision", "recall", "f1"]
 _FIGURES: tuple[Figure, ...] = ("precision", "recall", "f1")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class BootstrapResult:
-    r"""How sure thresholds are, and the figures that they reach on new data.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class BootstrapResult(TabledReport):
+    r"""How sure thresholds are, and the figures that they reach on new data; prints as a table.
 
     Attributes
     ----------
@@ -127,6 +129,54 @@ class BootstrapResult:
         trials = np.where(np.isnan(proportion), 0.0, self.trials[figure])
         interval = clopper_pearson(np.nan_to_num(proportion) * trials, trials, confidence)
         return 2 * interval / (1 + interval) if figure == "f1" else interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values: each class's corrected figures, with 95 % intervals."""
+        found = self.threshold_set
+        columns = {
+            "threshold": found.thresholds,
+            "threshold_interval": self.interval("thresholds"),
+            "positives": found.support,
+        }
+        for figure in _FIGURES:
+            columns[figure] = self.corrected(figure)
+            columns[f"{figure}_interval"] = self.interval(figure)
+            columns[f"apparent_{figure}"] = getattr(found, figure)
+        names = shown_names(found.class_names, found.n_classes)
+        return {
+            "n_resamples": len(self.thresholds),
+            "confidence": 0.95,
+            "classes": [
+                {"name": name, **{key: values[c].tolist() for key, values in columns.items()}}
+                for c, name in enumerate(names)
+            ],
+        }
+
+    def _sections(self) -> list[Section]:
+        header = ("class", "positives", "threshold", "recall", "precision", "F1", "apparent F1")
+        rows = []
+        classes = self.to_dict()["classes"]
+        for one in sorted(classes, key=lambda one: -one["positives"]):
+            low, high = one["threshold_interval"]
+            rows.append(
+                [
+                    *(one["name"], str(one["positives"])),
+                    f"{one['threshold']:.4g} [{low:.3g}, {high:.3g}]",
+                    *(
+                        rate_cell(one[figure], one[f"{figure}_interval"])
+                        for figure in ("recall", "precision", "f1")
+                    ),
+                    rate_cell(one["apparent_f1"]),
+                ]
+            )
+        notes = [
+            (
+                f"Resamples: {len(self.thresholds)}. Rates are apparent ones less the optimism of "
+                "tuning; in brackets approximate 95 % intervals, each by itself."
+            ),
+            "They say nothing about a model that the same rows chose.",
+        ]
+        return [Section("Thresholds, and their figures on new data", header, rows, notes)]
 
     def _threshold_interval(self, confidence: float) -> Float64Array:
         from scipy.special import ndtr, stdtrit

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mlthresh import __version__
+from mlthresh._arrays import shown_names
 from mlthresh._files import write_text_atomically
 from mlthresh._score_files import Table, array_names, read_pair, read_table
 from mlthresh._tables import TabledReport
@@ -94,7 +95,7 @@ def _apply(options: argparse.Namespace) -> None:
     thresholds = ThresholdSet.load(options.thresholds)
     scores = read_table(options.scores, "y_score", id_column=options.id)
     decided = np.asarray(_for_columns(thresholds, scores.class_names).predict(scores.values))
-    names = scores.class_names or tuple(f"class {c}" for c in range(decided.shape[1]))
+    names = shown_names(scores.class_names, decided.shape[1])
     ids = scores.ids or tuple(map(str, range(len(decided))))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from typing_extensions import Unpack
 
+from mlthresh._arrays import shown_names
 from mlthresh._intervals import Float64Array
 from mlthresh._scalars import as_integer
+from mlthresh._tables import Section, TabledReport
 from mlthresh._tuning import TuningRows
 from mlthresh.objectives import ratio
 from mlthresh.options import SearchOptions
@@ -22,9 +24,9 @@ from mlthresh.thresholds import ThresholdSearch
 __all__ = ["CrossFitResult", "cross_fit_thresholds"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class CrossFitResult:
-    """What tuned thresholds reach on samples that did not tune them.
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
+class CrossFitResult(TabledReport):
+    """What tuned thresholds reach on samples that did not tune them; prints as a table.
 
     Attributes
     ----------
@@ -81,6 +83,59 @@ class CrossFitResult:
         """F1 of the counts summed over classes."""
         tp, wrong = self.tp.sum(axis=1), (self.fp + self.fn).sum(axis=1)
         return float(ratio(2 * tp, 2 * tp + wrong).mean())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain Python values: held-out figures beside the apparent F1 of each class."""
+        found, n_repeats = self.threshold_set, len(self.tp)
+        columns = {
+            "threshold": found.thresholds,
+            "fold_thresholds": self.fold_thresholds.T,
+            "positives": found.support,
+            "recall": self.recall,
+            "precision": self.precision,
+            "f1": self.f1,
+            "apparent_f1": found.f1,
+        }
+        names = shown_names(found.class_names, found.n_classes)
+        return {
+            "n_splits": len(self.fold_thresholds) // n_repeats,
+            "n_repeats": n_repeats,
+            "macro_f1": self.macro_f1,
+            "micro_f1": self.micro_f1,
+            "classes": [
+                {"name": name, **{key: values[c].tolist() for key, values in columns.items()}}
+                for c, name in enumerate(names)
+            ],
+        }
+
+    def _sections(self) -> list[Section]:
+        content = self.to_dict()
+        header = ("class", "positives", "threshold", "recall", "precision", "F1", "apparent F1")
+        rows = [
+            [
+                *(one["name"], str(one["positives"]), f"{one['threshold']:.4g}"),
+                *(f"{one[key]:.3f}" for key in ("recall", "precision", "f1", "apparent_f1")),
+            ]
+            for one in sorted(content["classes"], key=lambda one: -one["positives"])
+        ]
+        with_positives = self.threshold_set.support > 0
+        held_out, apparent = "-", "-"
+        if with_positives.any():
+            held_out = f"{self.macro_f1:.3f}"
+            apparent = f"{self.threshold_set.f1[with_positives].mean():.3f}"
+        rows.append(["macro average", "", "", "", "", held_out, apparent])
+        rows.append(["micro average", "", "", "", "", f"{self.micro_f1:.3f}", ""])
+        notes = [
+            (
+                "Each row was decided by thresholds found on other rows; folds: "
+                f"{content['n_splits']}, repeats: {content['n_repeats']}."
+            ),
+            (
+                "Apparent: on the rows that chose the threshold. Neither says anything about a "
+                "model that the same rows chose."
+            ),
+        ]
+        return [Section("Held-out figures of the tuning", header, rows, notes)]
 
 
 def cross_fit_thresholds(

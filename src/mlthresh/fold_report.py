@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import as_groups, as_labels, matched_class_names
+from mlthresh._arrays import as_groups, as_labels, matched_class_names, shown_names
 from mlthresh._tables import Section, TabledReport
 from mlthresh.exceptions import InputError
 from mlthresh.splits import Fold
@@ -19,7 +19,7 @@ __all__ = ["FoldReport", "describe_folds"]
 _Counts = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FoldReport(TabledReport):
     """The positives of each class in each part of a split; printable. See `describe_folds`.
 
@@ -190,7 +190,7 @@ def describe_folds(
         n_split_groups = len(np.unique(np.concatenate(shared)))
     return FoldReport(
         parts=("train", "test") if isinstance(folds, Fold) else numbered,
-        class_names=names or tuple(f"class {c}" for c in range(n_classes)),
+        class_names=shown_names(names, n_classes),
         n_rows=np.array([len(rows) for rows in rows_of]),
         n_known=np.array([np.count_nonzero(array[r] == array[r], axis=0) for r in rows_of]),
         n_positive=np.array([np.count_nonzero(array[r] == 1, axis=0) for r in rows_of]),

@@ -30,7 +30,7 @@ class ParamGroupRow:
     param_names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParamGroupTable(TabledReport):
     """Where each parameter of a model is; printable. See :func:`describe_param_groups`.
 

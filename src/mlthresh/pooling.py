@@ -147,7 +147,7 @@ def _common_scale(score: Matrix, weight: Matrix) -> Matrix:
     value, w = score[used], weight[used]
     order = np.argsort(value)
     rank = np.cumsum(w[order])
-    index = np.minimum(np.searchsorted(rank, np.array([0.25, 0.5, 0.75]) * rank[-1]), len(w) - 1)
+    index = np.searchsorted(rank, np.array([0.25, 0.5, 0.75]) * rank[-1])
     low, median, high = value[order][index]
     spread = (high - low) / 1.35 or np.ptp(value) or 1.0
     x = _TAIL * np.arcsinh((score - median) / (_TAIL * spread))

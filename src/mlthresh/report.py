@@ -14,7 +14,7 @@ from mlthresh._tables import Section, TabledReport
 __all__ = ["MultilabelReport"]
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class MultilabelReport(ReportFigures, TabledReport):
     """What `multilabel_report` measured; see there for definitions and assumptions.
 

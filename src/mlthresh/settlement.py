@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from mlthresh._arrays import shown_names
 from mlthresh._intervals import rate
 from mlthresh.certify import Certificate, certify
 from mlthresh.constraints import Constraints, Task, Window
@@ -123,8 +124,9 @@ def _status(n_positives: int, feasible: bool) -> Status:  # noqa: FBT001
 
 def _missed(status: Sequence[Status], choices: Choices, names: tuple[str, ...] | None) -> str:
     tp, fp, fn, _ = choices.counts
+    names = shown_names(names, len(status))
     missed = [
-        f"{names[c] if names else f'class {c}'} (closest: threshold {choices.threshold[c]:.4g}, "
+        f"{names[c]} (closest: threshold {choices.threshold[c]:.4g}, "
         f"tp={tp[c]:g}, fp={fp[c]:g}, fn={fn[c]:g})"
         for c in range(len(status))
         if status[c] == "infeasible"

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import FloatArray, as_scores, convert_like, matched_class_names
+from mlthresh._arrays import FloatArray, as_scores, convert_like, matched_class_names, shown_names
 from mlthresh._files import check_versioned, read_versioned_json, write_text_atomically
 from mlthresh.exceptions import FileFormatError, InputError
 
@@ -29,7 +29,7 @@ _FIGURES = ("objective_value", "precision", "recall", "f1", "alarm_rate")
 _ARRAYS = ("thresholds", "support", *_FIGURES, "certified", "positives_missing")
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class ThresholdSet:
     """One threshold a class, with what it reached on the data that chose it.
 
@@ -240,7 +240,7 @@ class ThresholdSet:
         )
 
     def __str__(self) -> str:
-        names = self.class_names or tuple(f"class {i}" for i in range(self.n_classes))
+        names = shown_names(self.class_names, self.n_classes)
         width = max(5, *(len(name) for name in names))
         lines = [
             f"{'class':<{width}}  threshold  positives  recall  precision     F1  alarms  status"
@@ -259,9 +259,11 @@ class ThresholdSet:
         lines.append("Measured on the data that chose the thresholds; expect less on new data.")
         return "\n".join(lines)
 
+    __repr__ = __str__  # in a notebook, too, a table is what people want to see
+
     def _verdict(self, i: int) -> str:
-        if self.positives_missing[i]:
-            return f"{self.status[i]}: {self.positives_missing[i]} more positives to certify"
+        if n := self.positives_missing[i]:
+            return f"{self.status[i]}: {n} more positive{'s' if n > 1 else ''} to certify"
         return f"{self.status[i]}, certified" if self.certified[i] else self.status[i]
 
 

@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import as_groups, as_labels, as_scores, matched_class_names
+from mlthresh._arrays import as_groups, as_labels, as_scores, matched_class_names, shown_names
 from mlthresh._intervals import clopper_pearson
+from mlthresh._tables import Section, TabledReport
 from mlthresh.certify import check_confidence
 from mlthresh.exceptions import InputError
 from mlthresh.threshold_set import ThresholdSet
@@ -52,8 +53,8 @@ class FloorCheck:
         return "broken" if self.upper < self.floor else "undecided"
 
 
-@dataclass(frozen=True)
-class VerificationReport:
+@dataclass(frozen=True, repr=False)
+class VerificationReport(TabledReport):
     """The floors of all classes on new data; see `verify_thresholds`.
 
     Attributes
@@ -92,16 +93,17 @@ class VerificationReport:
             ],
         }
 
-    def __str__(self) -> str:
-        width = max([5, *(len(check.class_name) for check in self.checks)])
-        lines = [f"{'class':<{width}}  rate         floor  observed             bounds  verdict"]
-        lines += [
-            f"{c.class_name:<{width}}  {c.rate:<11}  {c.floor:5.2f}  "
-            f"{f'{c.met}/{c.units}':>8}  [{c.lower:6.3f}, {c.upper:6.3f}]  {c.verdict}"
+    def _sections(self) -> list[Section]:
+        header = ("class", "rate", "floor", "observed", "bounds", "verdict")
+        rows = [
+            [
+                *(c.class_name, c.rate, f"{c.floor:.2f}", f"{c.met}/{c.units}"),
+                *(f"[{c.lower:.3f}, {c.upper:.3f}]", c.verdict),
+            ]
             for c in self.checks
         ]
-        lines.append(f"Each bound holds with {100 * self.confidence:g} % confidence.")
-        return "\n".join(lines)
+        note = f"Each bound holds with {100 * self.confidence:g} % confidence."
+        return [Section("", header, rows, [note], n_left=2)]
 
 
 def verify_thresholds(
@@ -158,7 +160,7 @@ def verify_thresholds(
     scores, score_columns = as_scores(y_score, labels.shape)
     n_samples, n_classes = labels.shape
     names = matched_class_names(n_classes, thresholds.class_names, label_columns, score_columns)
-    shown = names or tuple(f"class {c}" for c in range(n_classes))
+    shown = shown_names(names, n_classes)
     unit_of = as_groups(groups, n_samples)
     decided = np.asarray(thresholds.predict(scores))
     floors: tuple[tuple[str, Rate, Any, Any], ...] = (

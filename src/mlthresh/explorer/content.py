@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlthresh._arrays import FloatArray
+from mlthresh._arrays import FloatArray, shown_names
 from mlthresh._clustered import clustered_auroc_interval
 from mlthresh._intervals import auroc_interval
 from mlthresh._ranking import average_precision, placements
@@ -50,6 +50,7 @@ def content(
     """
     floors = sorted({*_FLOORS, float(min_recall)})
     n_samples, n_classes = data.scores.shape
+    names = shown_names(data.class_names, n_classes)
     curves, classes = [], []
     for c in range(n_classes):
         one_class = SortedClass(data.scores[:, c], data.labels[:, c])
@@ -60,7 +61,7 @@ def content(
         curves.append(curve)
         classes.append(
             {
-                "name": data.class_names[c] if data.class_names else f"class {c}",
+                "name": names[c],
                 "positives": one_class.n_positives,
                 "negatives": one_class.n_negatives,
                 "distinct": len(one_class.distinct_scores()),

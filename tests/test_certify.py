@@ -215,6 +215,26 @@ def test_joint_asks_more_of_each_class():
     assert joint.certified.all()
 
 
+@pytest.mark.parametrize("floor", ["min_recall", "min_specificity"])
+def test_a_floor_of_zero_certifies_nothing_and_takes_no_share_of_the_risk(floor):
+    rng = np.random.default_rng(0)
+    y_true = (np.arange(80) % 2)[:, None].repeat(4, axis=1).astype(float)
+    y_true[1:, 2] = 0  # no class without a floor lacks positives, whatever it has
+    y_score = rng.random((80, 4)) + 0.2 * y_true
+    names = ["a", "b", "c", "d"]
+    options = {"confidence": 0.9, "joint": True, "class_names": names}
+    found = find_optimal_thresholds(y_true, y_score, **{floor: [0.5, 0, 0, 0.4]}, **options)
+    assert found.certified.tolist() == [True, False, False, True]
+    assert found.positives_missing.tolist() == [0, 0, 0, 0]
+    kept = find_optimal_thresholds(
+        y_true[:, [0, 3]], y_score[:, [0, 3]], **{floor: [0.5, 0.4]}, confidence=0.95
+    )
+    np.testing.assert_array_equal(found.thresholds[[0, 3]], kept.thresholds)
+    free = find_optimal_thresholds(y_true, y_score)
+    np.testing.assert_array_equal(found.thresholds[[1, 2]], free.thresholds[[1, 2]])
+    assert found.select(["a"]).options["joint_classes"] == 2
+
+
 def test_the_cap_binds_whatever_the_objective_prefers():
     rng = np.random.default_rng(3)
     label = np.r_[np.ones(30), np.zeros(300)][:, None]

@@ -132,7 +132,7 @@ class Units(NamedTuple):
 class Certificate(NamedTuple):
     """The thresholds that keep the promise, lowest <= t <= highest, for one class or one a class.
 
-    `holds` is False where there are too few units for any promise; then `highest` is the lowest
+    Without a promise, they are all thresholds. `holds` is False where there are too few units for any promise; then `highest` is the lowest
     positive score, the nearest thing to one. `positives_missing` says how many more independent
     positives a promise on recall takes.
     """
@@ -141,6 +141,13 @@ class Certificate(NamedTuple):
     highest: Any
     holds: Any
     positives_missing: Any
+
+    def certifies(self, thresholds: FloatArray) -> npt.NDArray[np.bool_]:
+        """Tell for which classes something is promised of these thresholds."""
+        within = (self.lowest <= thresholds) & (thresholds <= self.highest)
+        is_promise = np.isfinite(self.lowest) | np.isfinite(self.highest)
+        certified: npt.NDArray[np.bool_] = within & self.holds & is_promise
+        return certified
 
     @classmethod
     def free(cls, n_classes: int, dtype: np.dtype[Any]) -> Certificate:
@@ -165,22 +172,22 @@ def certify(
 ) -> Certificate:
     """Return which thresholds of one class hold the floors on unseen data.
 
-    With both floors, each takes half of the risk. ``units(1)`` are the positives; ``units(0)``
-    the negatives, whose scores are negated, so that both begin with the hardest.
+    With both floors, each takes half of the risk; a floor of 0 is none, and nothing is promised
+    without any. ``units(1)`` are the positives; ``units(0)`` the negatives, whose scores are
+    negated, so that both begin with the hardest.
     """
-    both = min_recall is not None and min_specificity is not None
-    if both:
+    if min_recall and min_specificity:
         confidence = 1 - (1 - confidence) / 2
     infinity = dtype.type(np.inf)
     lowest, highest, holds, missing = -infinity, infinity, True, 0
-    if min_recall is not None:
+    if min_recall:
         positives = units(1)
         k = largest_rank(positives.n, min_recall, confidence)
         holds = k > 0
         missing = 0 if holds else positives_needed(min_recall, confidence) - positives.n
         if positives.n:
             highest = positives.lowest(max(k, 1))
-    if min_specificity is not None:
+    if min_specificity:
         negatives = units(0)
         k = largest_rank(negatives.n, min_specificity, confidence)
         holds &= k > 0

@@ -32,6 +32,13 @@ class Constraints:
             *(None if floor is None else np.asarray(floor)[classes] for floor in given)
         )
 
+    def n_promises(self, n_classes: int) -> int:
+        """Return how many classes have a floor that can be promised on unseen data."""
+        floors = np.zeros((2, n_classes))
+        for row, floor in zip(floors, (self.min_recall, self.min_specificity), strict=True):
+            row[:] = 0 if floor is None else floor
+        return int((floors > 0).any(axis=0).sum())
+
     def shortfalls(self, counts: Counts) -> CountArray:
         """Return by how much each constraint is missed, shape (n_constraints, n_thresholds).
 

@@ -33,6 +33,9 @@ def settle(
     lowest, highest = evidence.bounds(*settings.bounds(n_classes))
     allowed = Window(lowest, highest, np.ones(n_classes, dtype=bool))
     constraints = settings.constraints(n_classes)
+    options = options_as_json(vars(settings))
+    if settings.joint:
+        options["joint_classes"] = constraints.n_promises(n_classes)
     promise = _promise(settings, evidence, constraints)
     window = allowed.narrowed(promise.lowest, promise.highest, holds=promise.holds)
     task = Task(allowed, window, constraints, give_up=settings.on_infeasible == "never")
@@ -48,7 +51,6 @@ def settle(
     )
     if settings.on_infeasible == "raise" and "infeasible" in status:
         raise InfeasibleError(_missed(status, choices, class_names))
-    certified = (promise.lowest <= choices.threshold) & (choices.threshold <= promise.highest)
     tp, fp, fn, tn = choices.counts
     precision, recall, alarm_rate = rate([tp, tp, tp + fp], [tp + fp, tp + fn, tp + fp + fn + tn])
     return ThresholdSet(
@@ -61,10 +63,10 @@ def settle(
         recall=recall,
         f1=ratio(2 * tp, 2 * tp + fp + fn),
         alarm_rate=alarm_rate,
-        certified=certified & promise.holds & (settings.confidence is not None),
+        certified=promise.certifies(choices.threshold),
         positives_missing=promise.positives_missing,
         score_scale=score_scale,
-        options=options_as_json(vars(settings)),
+        options=options,
     )
 
 
@@ -74,7 +76,7 @@ def _promise(settings: Settings, evidence: Evidence, constraints: Constraints) -
     if confidence is None:
         return Certificate.free(n_classes, evidence.dtype)
     if settings.joint:
-        confidence = 1 - (1 - confidence) / n_classes
+        confidence = 1 - (1 - confidence) / max(1, constraints.n_promises(n_classes))
     floors = [constraints.of(c) for c in range(n_classes)]
     return Certificate.of_all(
         certify(

@@ -37,7 +37,7 @@ class ThresholdSearch(Settings):
         "f1", "jaccard", "mcc", "balanced_accuracy", "youden", ``fbeta(beta)``,
         ``cost(miss=, false_alarm=)``, or a callable ``(tp, fp, fn, tn) -> array``.
     min_recall, min_precision, min_specificity : float or (n_classes,), optional
-        Floors in [0, 1] on the observed rates.
+        Floors in [0, 1] on the observed rates; with `confidence`, 0 promises nothing.
     max_alarm_rate : float or (n_classes,), optional
         Ceiling in [0, 1] on the share of samples called positive.
     min_threshold, max_threshold : float or (n_classes,), optional
@@ -47,7 +47,8 @@ class ThresholdSearch(Settings):
         probability, for each class: P(status "ok" and true recall < floor) <= 1 - confidence,
         whatever the distribution of the scores. See Notes for what this takes.
     joint : bool, default False
-        The floors of all classes hold at once with that probability.
+        The floors of all classes hold at once with that probability: with m classes that have
+        one, each holds with 1 - (1 - confidence) / m.
     strategy : {"exact", "pooled", "grid"}, default "exact"
         "exact" considers every cut that the scores allow and reports the middle of the gap
         below the chosen score. "pooled" maximises the expected objective under a model of all

@@ -33,10 +33,11 @@ def threshold_ranges(
         ranges["allowed"] = (-np.inf if low is None else low, np.inf if high is None else high)
     confidence = option("confidence")
     floors = {"min_recall": option("min_recall"), "min_specificity": option("min_specificity")}
-    if confidence is None or all(floor is None for floor in floors.values()):
+    if confidence is None or not any(floors.values()):
         return ranges
     joint = bool(found.options.get("joint"))
-    each = 1 - (1 - confidence) / found.n_classes if joint else confidence
+    n_classes = found.options.get("joint_classes", found.n_classes)
+    each = 1 - (1 - confidence) / n_classes if joint else confidence
     scores = one.score.astype(found.thresholds.dtype)
 
     def of_label(label: int) -> Units:
@@ -47,7 +48,7 @@ def threshold_ranges(
         " and ".join(
             f"{name.removeprefix('min_')} ≥ {floor:g}"
             for name, floor in floors.items()
-            if floor is not None
+            if floor
         )
         + f" ({100 * confidence:g}% confidence{', all classes' if joint else ''})"
     )

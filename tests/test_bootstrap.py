@@ -52,11 +52,13 @@ def test_an_estimate_above_the_median_moves_the_interval_up():
     assert interval[0] > np.quantile(values, 0.025)
 
 
-def test_estimates_outside_the_resampled_values_stay_finite():
+def test_estimates_outside_the_resampled_values_lie_half_a_value_beyond_them():
     values = np.linspace(0, 1, 101)
-    for estimate in (-1.0, 2.0):
-        lower, upper = bias_corrected_interval(estimate, values, 0.95)
-        assert 0 <= lower <= upper <= 1
+    for estimate, below in ((-1.0, 0.5 / 101), (2.0, 1 - 0.5 / 101)):
+        z0, z = stats.norm.ppf(below), stats.norm.ppf(0.75)
+        expected = np.quantile(values, stats.norm.cdf([2 * z0 - z, 2 * z0 + z]))
+        found = bias_corrected_interval(estimate, values, 0.5)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
     assert bias_corrected_interval(1.0, np.ones(50), 0.95) == (1.0, 1.0)
 
 

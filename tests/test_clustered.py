@@ -56,6 +56,8 @@ def test_an_interval_holds_the_rate_and_is_no_narrower_than_for_independent_rows
     successes, trials = counts
     x, n = successes.sum(axis=0), trials.sum(axis=0)
     found = clustered_interval(successes, trials, 0.95)
+    alone = [clustered_interval(successes[:, [c]], trials[:, [c]], 0.95)[0] for c in (0, 1)]
+    np.testing.assert_array_equal(found, alone)
     np.testing.assert_array_equal(np.isnan(found), np.stack([n == 0] * 2, axis=1))
     exact = clopper_pearson(x, n, 0.95)
     for (lower, upper), (least, most), p in zip(
@@ -82,7 +84,9 @@ def test_rows_that_agree_count_as_one_at_most():
 
 
 def test_a_single_patient_of_several_rows_says_nothing_of_others():
-    assert clustered_interval(np.array([[3.0]]), np.array([[5.0]]), 0.95).tolist() == [[0, 1]]
+    for hits, rows in ((3.0, 5.0), (1.0, 2.0), (2.0, 2.0)):
+        found = clustered_interval(np.array([[hits]]), np.array([[rows]]), 0.95)
+        assert found.tolist() == [[0, 1]]
 
 
 def test_the_design_effect_is_the_ratio_of_variances():

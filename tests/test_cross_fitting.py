@@ -103,6 +103,7 @@ def test_a_result_prints_held_out_beside_apparent_figures_and_becomes_json(tmp_p
     macro = next(line for line in lines if line.startswith("macro average"))
     apparent = result.threshold_set.f1[1:].mean()
     assert macro.split()[-2:] == [f"{result.macro_f1:.3f}", f"{apparent:.3f}"]
+    assert result.macro_f1 == pytest.approx(result.f1[1:].mean())
     assert "folds: 3, repeats: 2" in str(result)
     assert repr(result) == str(result)
     content = json.loads(result.to_json(tmp_path / "result.json"))

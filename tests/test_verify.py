@@ -62,6 +62,7 @@ def test_missing_labels_are_no_data(found):
     [check, _] = verify_thresholds(found, labels * np.nan, scores).checks
     assert check.units == 0
     assert check.verdict == "no data"
+    assert (check.lower, check.upper) == (0, 1)
 
 
 def test_thresholds_without_a_floor_have_nothing_to_verify():
@@ -72,7 +73,10 @@ def test_thresholds_without_a_floor_have_nothing_to_verify():
 
 def test_a_report_prints_and_becomes_json(found):
     report = verify_thresholds(found, *new_data(6, 5))
-    assert "undecided" in str(report)
+    assert str(report).splitlines()[:2] == [
+        "class  rate    floor  observed          bounds    verdict",
+        "DR     recall   0.50      6/11  [0.271, 0.800]  undecided",
+    ]
     content = json.loads(json.dumps(report.to_dict(), allow_nan=False))
     assert content["checks"][0]["observed"] == pytest.approx(6 / 11)
     assert content["checks"][1]["observed"] is None

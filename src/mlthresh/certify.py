@@ -132,9 +132,9 @@ class Units(NamedTuple):
 class Certificate(NamedTuple):
     """The thresholds that keep the promise, lowest <= t <= highest, for one class or one a class.
 
-    Without a promise, they are all thresholds. `holds` is False where there are too few units for any promise; then `highest` is the lowest
-    positive score, the nearest thing to one. `positives_missing` says how many more independent
-    positives a promise on recall takes.
+    Without a promise, they are all thresholds. `holds` is False where there are too few units for
+    any promise; then `highest` is the lowest positive score, the nearest thing to one.
+    `positives_missing` says how many more independent positives a promise on recall takes.
     """
 
     lowest: Any

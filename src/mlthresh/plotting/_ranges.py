@@ -46,9 +46,7 @@ def threshold_ranges(
     promise = certify(of_label, scores.dtype, confidence=each, **floors)
     ranges["promise"] = (
         " and ".join(
-            f"{name.removeprefix('min_')} ≥ {floor:g}"
-            for name, floor in floors.items()
-            if floor
+            f"{name.removeprefix('min_')} ≥ {floor:g}" for name, floor in floors.items() if floor
         )
         + f" ({100 * confidence:g}% confidence{', all classes' if joint else ''})"
     )

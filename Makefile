@@ -1,5 +1,5 @@
-# Every target sets up what it needs by itself: `demo`, `test`, `lint`, `docs` and `bench` in .venv,
-# which is made from PYTHON (3.11 or newer), the others in build/.
+# Every target sets up what it needs by itself: `demo`, `test`, `test-peers`, `coverage`, `lint`, `docs`
+# and `bench` in .venv, which is made from PYTHON (3.11 or newer), the others in build/.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ RUN := runs/demo
 unexport PYTHONPATH  # what is installed is what is tested
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage lint docs bench dist test-wheel test-lowest clean
+.PHONY: help demo test test-peers coverage lint docs bench dist test-wheel test-lowest clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,11 @@ demo: $(VENV)/.stamp  ## train, tune, evaluate and report on generated fundus im
 
 test: $(VENV)/.stamp  ## run the tests, examples in docstrings included
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-peers: $(VENV)/.stamp  ## run the code and comparisons that need other libraries; installs them
+	$(BIN)/python -m pip install --quiet --group peers
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto \
+		tests/test_documents.py tests/test_loss_peers.py tests/test_splits.py
 
 # In one process: pytest-xdist kills workers that take longer than 10 s to write their data.
 coverage: $(VENV)/.stamp  ## run the tests and list the lines and branches of src that none reaches

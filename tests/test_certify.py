@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from functools import partial
 from math import comb
@@ -167,6 +168,14 @@ def test_patients_are_the_units_where_groups_are_given():
 )
 def test_rows_without_a_patient_are_refused_and_not_taken_for_one_patient(groups, said):
     with pytest.raises(InputError, match=said):
+        find_optimal_thresholds([[1], [0], [1]], [[0.9], [0.1], [0.8]], groups=groups)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan])
+def test_a_missing_patient_is_seen_without_pandas(missing, monkeypatch):
+    monkeypatch.delitem(sys.modules, "pandas")
+    groups = np.array(["a", missing, "b"], dtype=object)
+    with pytest.raises(InputError, match=r"groups\[1\] is"):
         find_optimal_thresholds([[1], [0], [1]], [[0.9], [0.1], [0.8]], groups=groups)
 
 

@@ -386,6 +386,12 @@ def test_what_a_frame_calls_missing_is_nan():
         find_optimal_thresholds(y_true, absent.astype("Float64"))
 
 
+def test_a_frame_with_words_for_labels_is_refused():
+    frame = pd.DataFrame({"DR": [1, 0], "MH": ["yes", "no"]}, dtype=object)
+    with pytest.raises(InputError, match="y_true must be numeric, got dtype object"):
+        find_optimal_thresholds(frame, np.eye(2))
+
+
 @pytest.mark.parametrize("make", [sparse.csr_matrix, sparse.csc_array, sparse.coo_array])
 def test_sparse_labels_and_scores_are_read(make):
     rng = np.random.default_rng(0)

@@ -146,6 +146,12 @@ def test_names_columns_and_missing_labels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.labels, np.float32([[1, np.nan], [0, 0], [0, 1]]))
 
 
+def test_patients_that_are_not_all_named_may_be_left_out(tmp_path: Path) -> None:
+    table = labels_of(tmp_path, "ID,Patient,,DR\n1,a,0,0\n2,,1,1\n", patient_column="")
+    assert table.patients is None
+    assert table.class_names == ("DR",)
+
+
 def test_the_first_column_names_the_image_where_none_is_called_id(tmp_path: Path) -> None:
     assert labels_of(tmp_path, "photo,DR\nx,1\n").ids == ("x",)
     assert labels_of(tmp_path, "n,photo,DR\n0,x,1\n", id_column="photo").ids == ("x",)

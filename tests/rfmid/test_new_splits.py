@@ -118,6 +118,11 @@ def test_images_without_a_row_are_counted_and_refused_by_train(
     assert len(load_data(skipping).train) == 84
 
 
+def test_patients_may_be_declared_unknown(raw: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deal(raw, patient_column="")
+    assert "no patients are named" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -189,7 +189,9 @@ def _check_same_classes(columns: set[str], like: LabelTable, path: Path) -> None
 
 
 def column_position(header: list[str], name: str) -> int | None:
-    """Return where the column of this name is, in any case."""
+    """Return where the column of this name is, in any case; a column without a name is none."""
+    if not name:
+        return None
     lowered = [column.lower() for column in header]
     return lowered.index(name.lower()) if name.lower() in lowered else None
 

@@ -67,7 +67,7 @@ def split(
     id_column
         Column with the image names; by default the one named ID, else the first.
     patient_column
-        Column that names the patient, if there is one.
+        Column that names the patient, if there is one; "" if patients are unknown.
     ignore_columns
         Columns that aren't classes though they hold 0 and 1.
     subgroup_columns
@@ -108,7 +108,7 @@ def split(
     )
     header, rows = read_rows(labels)
     has_patients = column_position(header, patient_column) is not None
-    if not has_patients and patient_column != DataConfig.patient_column:
+    if not has_patients and patient_column not in ("", DataConfig.patient_column):
         raise RecipeError(f"{labels} has no column {patient_column!r}, only {', '.join(header)}")
     if list_column is not None:
         at = column_position(header, "ID") or 0
